@@ -70,7 +70,6 @@ QUEUES: Final = (
             "x-dead-letter-exchange": DEAD,
         },
     ),
-    # A message comes back to the jobs exchange under the routing key it was first published with.
     *(
         Queue(
             retry_queue(delay),
@@ -79,6 +78,7 @@ QUEUES: Final = (
                 "x-queue-type": "quorum",
                 "x-message-ttl": delay * 1000,
                 "x-dead-letter-exchange": JOBS,
+                "x-dead-letter-routing-key": requested("retry"),
                 "x-dead-letter-strategy": "at-least-once",
                 "x-overflow": "reject-publish",
             },
