@@ -42,48 +42,52 @@ class ErrorKind:
 
 ERRORS: dict[ErrorCode, ErrorKind] = {
     ErrorCode.NOT_MEDIA: ErrorKind(
-        "This file is not a video or audio file we can read. Check that the right file was uploaded.", False
+        "This file is not a video or audio file we can read. Check that the right file was uploaded.", transient=False
     ),
     ErrorCode.NO_VIDEO: ErrorKind(
-        "This file has no video in it. Choose an audio format such as mp3, or upload a file with video.", False
+        "This file has no video in it. Choose an audio format such as mp3, or upload a file with video.",
+        transient=False,
     ),
     ErrorCode.NO_AUDIO: ErrorKind(
-        "This file has no sound in it. Choose a video format, or upload a file with sound.", False
+        "This file has no sound in it. Choose a video format, or upload a file with sound.", transient=False
     ),
     ErrorCode.CORRUPT_INPUT: ErrorKind(
         "This file is damaged and could not be converted. Export or download it again, then upload it again.",
-        False,
+        transient=False,
     ),
     ErrorCode.TRUNCATED_INPUT: ErrorKind(
         "The end of this file is missing. It was probably cut off while it was copied; upload the whole file again.",
-        False,
+        transient=False,
     ),
     ErrorCode.UNSUPPORTED: ErrorKind(
-        "This kind of video cannot be converted here. Try another output format or convert it to mp4 first.", False
+        "This kind of video cannot be converted here. Try another output format or convert it to mp4 first.",
+        transient=False,
     ),
     ErrorCode.INVALID_OPTIONS: ErrorKind(
-        "The chosen options do not fit this file. Change them and submit the job again.", False
+        "The chosen options do not fit this file. Change them and submit the job again.", transient=False
     ),
-    ErrorCode.TOO_LARGE: ErrorKind("This file is larger than what is accepted. Upload a smaller one.", False),
-    ErrorCode.INPUT_MISSING: ErrorKind("The uploaded file is no longer there. Upload it again.", False),
+    ErrorCode.TOO_LARGE: ErrorKind("This file is larger than what is accepted. Upload a smaller one.", transient=False),
+    ErrorCode.INPUT_MISSING: ErrorKind("The uploaded file is no longer there. Upload it again.", transient=False),
     ErrorCode.STALLED: ErrorKind(
-        "The conversion stopped making progress and was ended. Try again; if it happens again, the file may be damaged.",
-        True,
+        "The conversion stopped making progress and was ended. Try again; if it happens again, the file is damaged.",
+        transient=True,
     ),
     ErrorCode.TIMEOUT: ErrorKind(
-        "The conversion took longer than is allowed. Try a smaller size or a shorter piece.", False
+        "The conversion took longer than is allowed. Try a smaller size or a shorter piece.", transient=False
     ),
     ErrorCode.OUT_OF_MEMORY: ErrorKind(
-        "The conversion needed more memory than is allowed. Try a smaller output size.", True
+        "The conversion needed more memory than is allowed. Try a smaller output size.", transient=True
     ),
-    ErrorCode.DISK_FULL: ErrorKind("There was no room left to convert this file. Try again later.", True),
+    ErrorCode.DISK_FULL: ErrorKind("There was no room left to convert this file. Try again later.", transient=True),
     ErrorCode.WORKER_LOST: ErrorKind(
         "The conversion was interrupted too many times. Try again; if it happens again, the file may be at fault.",
-        True,
+        transient=True,
     ),
-    ErrorCode.STORAGE: ErrorKind("The file storage could not be reached. Try again later.", True),
-    ErrorCode.BAD_MESSAGE: ErrorKind("The request for this job could not be read. Submit the job again.", False),
-    ErrorCode.INTERNAL: ErrorKind("Something went wrong on our side. Try again later.", True),
+    ErrorCode.STORAGE: ErrorKind("The file storage could not be reached. Try again later.", transient=True),
+    ErrorCode.BAD_MESSAGE: ErrorKind(
+        "The request for this job could not be read. Submit the job again.", transient=False
+    ),
+    ErrorCode.INTERNAL: ErrorKind("Something went wrong on our side. Try again later.", transient=True),
 }
 
 

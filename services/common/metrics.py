@@ -3,7 +3,7 @@
 Base units, no job or user ids as labels.  The two `api_` names are older than the `video_` prefix and stay.
 """
 
-from aioprometheus import REGISTRY, Counter, Gauge, Histogram
+from aioprometheus.collectors import REGISTRY, Counter, Gauge, Histogram
 from aioprometheus.renderer import render
 
 _SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]

@@ -24,6 +24,7 @@ _UNIONS: Final = {
     "options.audio": 'Give an object such as {"codec": "aac"}, or "none".',
 }
 
+Crf = Annotated[int, Field(strict=True, ge=0, le=MAX_CRF)]
 Seconds = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
@@ -52,17 +53,13 @@ class AudioOptions(_Closed):
     )
     bitrate_kbps: Annotated[int, Field(ge=8, le=1024)] | None = Field(None, description="Of each track.")
     channels: Annotated[int, Field(ge=1, le=8)] | None = Field(None, description="1 is mono, 2 is stereo.")
-    normalize: bool = Field(
-        default=False, description="Even out the loudness to -16 LUFS (EBU R128, measured first)."
-    )
+    normalize: bool = Field(default=False, description="Even out the loudness to -16 LUFS (EBU R128, measured first).")
 
 
 class TwoPass(_Closed):
     """Aim at a size or a bitrate instead of a quality.  Exactly one of the two."""
 
-    target_size: ByteSize | None = Field(
-        None, gt=0, description="Of the whole output: bytes, or text such as `25MB`."
-    )
+    target_size: ByteSize | None = Field(None, gt=0, description="Of the whole output: bytes, or text such as `25MB`.")
     bitrate_kbps: Annotated[int, Field(ge=10, le=200_000)] | None = Field(None, description="Of the picture.")
 
     @model_validator(mode="after")
@@ -80,8 +77,8 @@ class Options(_Closed):
         validation_alias=AliasChoices("video", "video_codec"),
         description="Codec of the picture; `copy` keeps it as it is, `none` leaves only sound.",
     )
-    quality: Literal["fast", "balanced", "best"] | Annotated[int, Field(strict=True, ge=0, le=MAX_CRF)] = (
-        Field("balanced", description="A step, or a constant rate factor: lower is better and larger.")
+    quality: Literal["fast", "balanced", "best"] | Annotated[int, Field(strict=True, ge=0, le=MAX_CRF)] = Field(
+        "balanced", description="A step, or a constant rate factor: lower is better and larger."
     )
     bit_depth: Literal[8, 10] = Field(8, description="Bits a sample; 10 is for hevc, av1 and vp9.")
     max_height: Annotated[int, Field(ge=16, le=MAX_SIDE)] | None = Field(
@@ -97,9 +94,7 @@ class Options(_Closed):
         "keep", description="`burn` draws the first subtitle track into the picture."
     )
     two_pass: TwoPass | None = None
-    metadata: Literal["keep", "strip"] = Field(
-        "keep", description="`strip` removes title, place, device and chapters."
-    )
+    metadata: Literal["keep", "strip"] = Field("keep", description="`strip` removes title, place, device and chapters.")
 
     @property
     def sound(self) -> AudioOptions:

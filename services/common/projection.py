@@ -25,7 +25,7 @@ class Verdict(Enum):
     ENDED = "ended"  # the job is already over: its worker should stop
 
 
-def judge(job: Mapping[str, Any] | None, event: Mapping[str, Any]) -> Verdict:
+def judge(job: Mapping[str, Any] | None, event: Mapping[str, Any]) -> Verdict:  # noqa: PLR0911 -- a decision table
     """Whether `event` changes `job`.
 
     Args:

@@ -65,7 +65,8 @@ class CommonSettings(BaseSettings):
     data_dir: Path = Field(Path(".data"), description="Directory for all that a service keeps on disk")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged")
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`json` one object a line, `console` for people, `auto` by whether stderr is a terminal"
+        "auto",
+        description="`json` one object a line, `console` for people, `auto` by whether stderr is a terminal",
     )
     max_retries: int = Field(3, ge=0, le=100, description="Automatic new attempts of a job after the first")
     job_timeout: Seconds = Field(

@@ -1,0 +1,335 @@
+"""The broker, over aio-pika: one supervised connection, confirmed publishing, consumers that come back.
+
+aio-pika's own robust classes restore what they find in weak sets; here nothing is restored, everything is made
+again: after any loss the connection is opened anew, the topology declared, and each consumer subscribes afresh on a
+channel of its own.  What was unacknowledged then comes back from the broker.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from random import uniform
+from typing import Any, Final
+
+import aio_pika
+import aiormq
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aiormq.exceptions import AMQPError, DeliveryError
+from aiormq.exceptions import PublishError as _AiormqPublishError
+from pamqp.commands import Basic
+from pamqp.common import FieldTable
+
+from services.common import metrics, topology
+from services.common.logs import get_logger
+
+log = get_logger(__name__)
+
+HEARTBEAT_S: Final = 15
+_CONNECT_TIMEOUT_S: Final = 10.0
+_BACKOFF_S: Final = (0.1, 5.0)  # first and longest pause between attempts, each jittered
+
+# What a broken or refusing broker makes the library raise.
+BROKER_ERRORS: Final = (AMQPError, ConnectionError, OSError, asyncio.TimeoutError, RuntimeError)
+
+StreamOffset = str | int | datetime
+
+
+class PublishError(Exception):
+    """The broker has not confirmed the message; it may or may not have it."""
+
+
+class UnroutableError(PublishError):
+    """No queue would take the message: it is certain that nobody has it."""
+
+
+class Delivery:
+    """A message from a queue, and the three things that can be done with it."""
+
+    __slots__ = ("_message",)
+
+    def __init__(self, message: AbstractIncomingMessage) -> None:
+        self._message = message
+
+    @property
+    def body(self) -> bytes:
+        """The payload."""
+        return self._message.body
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The AMQP headers."""
+        return self._message.headers or {}
+
+    @property
+    def routing_key(self) -> str:
+        """The routing key it was published with."""
+        return self._message.routing_key or ""
+
+    @property
+    def message_id(self) -> str | None:
+        """The publisher's id for it."""
+        return self._message.message_id
+
+    @property
+    def redelivered(self) -> bool:
+        """True if it has been delivered before."""
+        return bool(self._message.redelivered)
+
+    @property
+    def delivery_count(self) -> int:
+        """How often it came back unacknowledged, 0 at first."""
+        count = self.headers.get("x-delivery-count")
+        if isinstance(count, int):
+            return count
+        return int(self.redelivered)
+
+    @property
+    def offset(self) -> int:
+        """Its place in the stream."""
+        return int(self.headers["x-stream-offset"])
+
+    async def ack(self, *, multiple: bool = False) -> bool:
+        """Done with it (`multiple`: and with all before it on this consumer)."""
+        return await self._settle("ack", multiple=multiple)
+
+    async def reject(self) -> bool:
+        """Send it to the dead letters."""
+        return await self._settle("reject", requeue=False)
+
+    async def requeue(self) -> bool:
+        """Give it back, to be delivered again."""
+        return await self._settle("reject", requeue=True)
+
+    async def _settle(self, how: str, **arguments: bool) -> bool:
+        # The channel it came by may be gone; then the broker has it back already and will deliver it again.
+        try:
+            await getattr(self._message, how)(**arguments)
+        except BROKER_ERRORS as error:
+            log.info("delivery_lost", routing_key=self.routing_key, action=how, error=repr(error))
+            return False
+        return True
+
+
+class Bus:
+    """A service's line to the broker.  `run` must be running for anything else to work."""
+
+    def __init__(self, url: str, *, name: str) -> None:
+        """`url` is an amqp:// URL, `name` what the broker's operator sees of this connection."""
+        self._url = url
+        self._name = name
+        self._connection: AbstractConnection | None = None
+        self._publisher: AbstractChannel | None = None
+        self._publisher_lock = asyncio.Lock()
+        self._up = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """True while the connection is up and the topology declared."""
+        return self._up.is_set()
+
+    async def wait_connected(self) -> None:
+        """Return when the connection is up and the topology declared."""
+        await self._up.wait()
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled."""
+        pause = _BACKOFF_S[0]
+        while True:
+            try:
+                await self._connect()
+            except BROKER_ERRORS as error:
+                log.warning("broker_unreachable", error=repr(error), retry_in_s=round(pause, 1))
+                await self._close()
+                await asyncio.sleep(uniform(pause / 2, pause))
+                pause = min(pause * 2, _BACKOFF_S[1])
+                continue
+            except BaseException:
+                await self._close()
+                raise
+            pause = _BACKOFF_S[0]
+            try:
+                await self._until_closed()
+            finally:
+                self._up.clear()
+                metrics.BROKER_CONNECTED.set({}, 0)
+                await self._close()
+            metrics.BROKER_RECONNECTS.inc({})
+
+    async def publish(
+        self,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        *,
+        headers: Mapping[str, Any] | None = None,
+        message_id: str | None = None,
+        timeout_s: float = 10.0,
+    ) -> None:
+        """Publish a persistent message and wait until the broker has it safe in at least one queue.
+
+        Args:
+            exchange: the exchange's name; empty for straight to the queue named by `routing_key`.
+            routing_key: as the bindings read it.
+            body: the payload, JSON.
+            headers: AMQP headers.
+            message_id: for readers that remember what they have seen.
+            timeout_s: how long to wait for the confirmation.
+
+        Raises:
+            UnroutableError: no queue is bound for it; nobody has it.
+            PublishError: not connected, refused, or no confirmation in time; somebody may have it.
+        """
+        properties = Basic.Properties(
+            content_type="application/json",
+            delivery_mode=2,
+            headers=dict(headers) if headers else None,
+            message_id=message_id,
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                channel = await self._publishing_channel()
+                # wait=False: the confirmation is waited for, so waiting for the socket too would only serialise.
+                confirmation = await channel.basic_publish(
+                    body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    properties=properties,
+                    mandatory=True,
+                    wait=False,
+                )
+        except _AiormqPublishError as error:
+            raise UnroutableError(f"no queue takes {routing_key} of {exchange}") from error
+        except DeliveryError as error:
+            raise PublishError(f"refused by the broker: {error!r}") from error
+        except BROKER_ERRORS as error:
+            raise PublishError(repr(error)) from error
+        if not isinstance(confirmation, Basic.Ack):
+            raise PublishError(f"not confirmed: {confirmation!r}")
+
+    async def consume(
+        self,
+        queue: str,
+        handler: Callable[[Delivery], None],
+        *,
+        prefetch: int,
+        offset: StreamOffset | Callable[[], StreamOffset] | None = None,
+    ) -> None:
+        """Hand every delivery of `queue` to `handler`, in order, until cancelled.
+
+        Survives the loss of channel, connection and queue.  A cancelled consumer takes no more, but what it has
+        taken may still be settled: its channel stays open as long as the connection does.
+
+        Args:
+            queue: one of the topology's queues.
+            handler: called synchronously for each delivery; must not block.
+            prefetch: deliveries that may be unsettled at a time.
+            offset: for streams, where to begin; a callable is asked again at each new subscription.
+        """
+        pause = _BACKOFF_S[0]
+        while True:
+            await self._up.wait()
+            try:
+                await self._consume_once(queue, handler, prefetch, offset() if callable(offset) else offset)
+                pause = _BACKOFF_S[0]
+            except BROKER_ERRORS as error:
+                log.warning("consumer_lost", queue=queue, error=repr(error), retry_in_s=round(pause, 1))
+            await asyncio.sleep(uniform(pause / 2, pause))
+            pause = min(pause * 2, _BACKOFF_S[1])
+
+    async def channel(self) -> AbstractChannel:
+        """A new channel, for what needs one of its own.
+
+        Raises:
+            PublishError: not connected.
+        """
+        connection = self._connection
+        if connection is None or not self._up.is_set():
+            raise PublishError("not connected")
+        return await connection.channel()
+
+    async def _connect(self) -> None:
+        url = f"{self._url}{'&' if '?' in self._url else '?'}heartbeat={HEARTBEAT_S}"
+        async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+            self._connection = await aio_pika.connect(url, client_properties={"connection_name": self._name})
+            channel = await self._connection.channel()
+            await declare(channel)
+            await channel.close()
+        self._up.set()
+        metrics.BROKER_CONNECTED.set({}, 1)
+        log.info("broker_connected")
+
+    async def _until_closed(self) -> None:
+        assert self._connection is not None
+        closed = asyncio.Event()
+        self._connection.close_callbacks.add(lambda *_: closed.set())
+        while not closed.is_set() and not self._connection.is_closed:
+            # The callback is the rule; the look every few seconds is for the case it never comes.
+            try:
+                async with asyncio.timeout(HEARTBEAT_S):
+                    await closed.wait()
+            except TimeoutError:
+                continue
+        log.warning("broker_connection_lost")
+
+    async def _close(self) -> None:
+        connection, self._connection, self._publisher = self._connection, None, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(2):
+                await connection.close()
+        except BROKER_ERRORS as error:
+            log.debug("broker_close_failed", error=repr(error))
+
+    async def _publishing_channel(self) -> aiormq.Channel:
+        async with self._publisher_lock:
+            if self._publisher is None or self._publisher.is_closed:
+                await self._up.wait()
+                assert self._connection is not None
+                self._publisher = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            underlay = await self._publisher.get_underlay_channel()
+            assert isinstance(underlay, aiormq.Channel)  # the interface lacks `wait`
+            return underlay
+
+    async def _consume_once(
+        self, name: str, handler: Callable[[Delivery], None], prefetch: int, offset: StreamOffset | None
+    ) -> None:
+        channel = await self.channel()
+        lost = asyncio.Event()
+        channel.close_callbacks.add(lambda *_: lost.set())
+        underlay = await channel.get_underlay_channel()
+        # The broker cancels the consumers of a queue that is deleted, and leaves the channel open.
+        underlay.on_consumer_cancel_callbacks.add(lambda _: lost.set())
+        await channel.set_qos(prefetch_count=prefetch)
+        await declare(channel, only=name)
+        queue = await channel.get_queue(name, ensure=False)
+
+        async def on_message(message: AbstractIncomingMessage) -> None:
+            handler(Delivery(message))
+
+        arguments: FieldTable | None = None if offset is None else {"x-stream-offset": offset}
+        tag = await queue.consume(on_message, arguments=arguments)
+        try:
+            await lost.wait()
+        except asyncio.CancelledError:
+            try:
+                async with asyncio.timeout(2):
+                    await queue.cancel(tag)
+            except BROKER_ERRORS as error:
+                log.debug("consumer_cancel_failed", queue=name, error=repr(error))
+            raise
+        if not channel.is_closed:
+            await channel.close()
+        log.warning("consumer_interrupted", queue=name)
+
+
+async def declare(channel: AbstractChannel, *, only: str | None = None) -> None:
+    """Declare the topology on `channel`, or just the queue named `only` with its bindings."""
+    if only is None:
+        for exchange in topology.EXCHANGES:
+            await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+    for spec in topology.QUEUES:
+        if only in (None, spec.name):
+            queue = await channel.declare_queue(spec.name, durable=True, arguments=dict(spec.arguments))
+            for exchange, pattern in spec.bindings:
+                await queue.bind(exchange, pattern)

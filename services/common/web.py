@@ -1,0 +1,153 @@
+"""What the HTTP faces of all services share: problem+json, request ids, health, readiness and metrics."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import uuid4
+
+import orjson
+import structlog
+from aiohttp import web
+
+from services.common import metrics
+from services.common.logs import get_logger
+
+log = get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Check = Callable[[], Awaitable[str | None]]
+
+REQUEST_ID_HEADER: Final = "X-Request-ID"
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+_CHECK_TIMEOUT_S: Final = 2.0
+
+
+class Problem(Exception):  # noqa: N818 -- the name of the thing in RFC 9457
+    """An answer that is an error, as application/problem+json.
+
+    Args:
+        status: the HTTP status.
+        detail: a sentence that says what to do.
+        errors: for validation, one `{field, message}` each.
+        headers: more headers, such as Retry-After.
+        type_: a URI reference that names the kind of problem.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        type_: str = "about:blank",
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.type = type_
+
+    def response(self) -> web.Response:
+        """The problem as a response."""
+        body: dict[str, Any] = {
+            "type": self.type,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = list(self.errors)
+        return web.Response(
+            status=self.status,
+            body=orjson.dumps(body),
+            content_type="application/problem+json",
+            headers=self.headers,
+        )
+
+
+def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """`body` as JSON, by orjson."""
+    return web.Response(status=status, body=orjson.dumps(body), content_type="application/json", headers=headers)
+
+
+_DETAILS: Final = {
+    404: "There is nothing at this address.",
+    405: "This address does not take that method; see the Allow header.",
+    413: "The request body is too large.",
+}
+
+
+@web.middleware
+async def errors_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Makes every error problem+json, ours and aiohttp's own, and gives every request an id."""
+    given = request.headers.get(REQUEST_ID_HEADER, "")
+    request_id = given if _REQUEST_ID.match(given) else uuid4().hex
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        response: web.StreamResponse
+        try:
+            response = await handler(request)
+        except Problem as problem:
+            response = problem.response()
+        except web.HTTPException as error:
+            if error.status < 400:  # noqa: PLR2004 -- redirects and the like are answers, not problems
+                raise
+            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+            detail = _DETAILS.get(error.status, error.reason)
+            response = Problem(error.status, detail, headers=allow).response()
+        except (asyncio.CancelledError, ConnectionResetError):
+            raise
+        except Exception:
+            log.exception("request_failed", method=request.method, path=request.path)
+            response = Problem(500, "Something went wrong on our side. Try again later.").response()
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = request_id
+    return response
+
+
+async def _run_check(name: str, check: Check) -> tuple[str, str | None]:
+    try:
+        async with asyncio.timeout(_CHECK_TIMEOUT_S):
+            return name, await check()
+    except TimeoutError:
+        return name, "no answer in time"
+
+
+def add_health(app: web.Application, checks: Mapping[str, Check]) -> None:
+    """Add `/healthz` (the process is alive), `/readyz` (all `checks` say None) and `/metrics` to `app`."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return json_response({"status": "ok"})
+
+    async def readyz(_: web.Request) -> web.Response:
+        results = dict(await asyncio.gather(*(_run_check(name, check) for name, check in checks.items())))
+        ready = not any(results.values())
+        body = {
+            "status": "ready" if ready else "not ready",
+            "checks": {name: fault or "ok" for name, fault in results.items()},
+        }
+        return json_response(body, status=200 if ready else 503)
+
+    async def exposition(request: web.Request) -> web.Response:
+        body, headers = metrics.exposition(request.headers.get("Accept", ""))
+        return web.Response(body=body, headers=headers)
+
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/readyz", readyz)
+    app.router.add_get("/metrics", exposition)
+
+
+async def serve(app: web.Application, host: str, port: int, *, shutdown_timeout_s: float) -> None:
+    """Serve `app` until cancelled; then close the listener and let running requests finish in time."""
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_timeout_s)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=False)
+        await site.start()
+        log.info("listening", host=host, port=port)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
