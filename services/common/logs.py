@@ -64,10 +64,9 @@ def configure(service: str, *, level: str = "info", style: str = "auto") -> None
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # These speak of every reconnect and query at length; what matters of it our own code says.
-    for noisy in ("aiormq", "aio_pika", "aiosqlite", "asyncio", "alembic.runtime"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
-    logging.getLogger("aiormq.connection").setLevel(logging.ERROR)
+    # These speak at length of every reconnect and query; what matters of it our own code says.
+    for noisy, least in (("aiormq", logging.CRITICAL), ("aio_pika", logging.CRITICAL), ("aiosqlite", logging.WARNING)):
+        logging.getLogger(noisy).setLevel(max(least, root.level))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
 

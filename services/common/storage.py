@@ -5,10 +5,12 @@ name that the outside uses (`base_url`), which is not the endpoint that the serv
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,13 +21,14 @@ import anyio
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
 from miniopy_async.api import Minio
 from miniopy_async.datatypes import Part
-from miniopy_async.error import MinioException, S3Error, ServerError
+from miniopy_async.error import InvalidResponseError, MinioException, S3Error, ServerError
 
 from services.common.settings import CommonSettings
 
 PART_SIZE: Final = 16 << 20
 _CHUNK: Final = 1 << 18
 _TIMEOUT: Final = ClientTimeout(connect=10, sock_read=60)
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
 
 
@@ -84,6 +87,19 @@ def content_disposition(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
+def _status_and_code(error: BaseException) -> tuple[int, str]:
+    """The HTTP status and S3 error code that `error` carries, (0, "") if none."""
+    if isinstance(error, S3Error):
+        return error.response.status, str(error.code)
+    if isinstance(error, ServerError):
+        return error.status_code, ""
+    if isinstance(error, InvalidResponseError):
+        # Some stores answer errors as text/xml, which the library takes for no S3 answer at all.
+        found = _CODE.search(str(error))
+        return error._code, found[1] if found else ""  # noqa: SLF001 -- it has no public accessor
+    return 0, ""
+
+
 class _Translated:
     """Turns what the client library and aiohttp raise into this module's errors."""
 
@@ -93,14 +109,13 @@ class _Translated:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, S3Error):
-            if error.code in _MISSING:
-                raise ObjectMissingError(str(error.code)) from error
-            if error.response.status < 500:  # noqa: PLR2004 -- HTTP's own number
-                raise StorageRefusedError(str(error.code)) from error
-            raise StorageError(str(error.code)) from error
-        if isinstance(error, ServerError) and error.status_code == 404:  # noqa: PLR2004
-            raise ObjectMissingError from error
+        if error is None:
+            return
+        status, code = _status_and_code(error)
+        if code in _MISSING or status == HTTPStatus.NOT_FOUND:
+            raise ObjectMissingError(code) from error
+        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise StorageRefusedError(code) from error
         if isinstance(error, MinioException | ClientError | TimeoutError | ConnectionError | ParseError):
             raise StorageError(repr(error)) from error
 
