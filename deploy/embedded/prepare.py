@@ -1,0 +1,83 @@
+"""Everything that has to be on disk before the first process starts."""
+
+import contextlib
+import fcntl
+import re
+import resource
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from deploy.embedded.layout import CHECKOUT, Layout
+from deploy.embedded.spec import FileSpec
+from deploy.embedded.store import BUCKET
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
+_OPEN_FILES = 65_536
+_PAGE = CHECKOUT / "static" / "dist"
+
+
+class DataDirInUseError(Exception):
+    """Another running copy holds this `DATA_DIR`."""
+
+
+@contextlib.contextmanager
+def locked(layout: Layout) -> Iterator[None]:
+    """Hold `DATA_DIR` for this process; the lock goes with it, however it ends.
+
+    Raises:
+        DataDirInUseError: another process holds it.
+    """
+    with layout.lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataDirInUseError(
+                f"another copy is running on {layout.data_dir}: stop it, or set DATA_DIR to another directory"
+            ) from None
+        yield
+
+
+def make_directories(layout: Layout) -> None:
+    for directory in (*layout.directories(), layout.objects / BUCKET):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def link_page(layout: Layout) -> None:
+    layout.page.unlink(missing_ok=True)
+    layout.page.symlink_to(_PAGE)
+
+
+def write_files(files: Iterable[FileSpec]) -> None:
+    for file in files:
+        # A new file each time: the mode counts only at its making, and a cookie is read-only.
+        file.path.unlink(missing_ok=True)
+        file.path.touch(mode=0o600, exist_ok=False)
+        file.path.write_text(file.text)
+        file.path.chmod(file.mode)
+
+
+@contextlib.contextmanager
+def plain_name(directory: Path) -> Iterator[Path]:
+    """`directory` by a name without spaces or letters outside ASCII, for programs that stumble over them."""
+    if _PLAIN.fullmatch(str(directory)):
+        yield directory
+        return
+    holder = Path(tempfile.mkdtemp(prefix="video-"))
+    try:
+        alias = holder / "data"
+        alias.symlink_to(directory)
+        yield alias
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def raise_open_files() -> int:
+    """Let this process and its children open more files at once; returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return wanted
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
