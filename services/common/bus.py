@@ -6,7 +6,7 @@ channel of its own.  What was unacknowledged then comes back from the broker.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
 from random import uniform
 from typing import Any, Final
@@ -121,11 +121,22 @@ class Bus:
         self._publisher: AbstractChannel | None = None
         self._publisher_lock = asyncio.Lock()
         self._up = asyncio.Event()
+        self._spawned: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Run a short `coroutine`, such as an ack, from a handler that must not wait."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
 
     @property
     def connected(self) -> bool:
         """True while the connection is up and the topology declared."""
         return self._up.is_set()
+
+    async def fault(self) -> str | None:
+        """For readiness: what is wrong with the connection, None if nothing is."""
+        return None if self.connected else "not connected to the broker"
 
     async def wait_connected(self) -> None:
         """Return when the connection is up and the topology declared."""

@@ -4,7 +4,8 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
-from typing import Final
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
@@ -13,6 +14,7 @@ from services.common.logs import get_logger
 
 log = get_logger(__name__)
 
+T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -39,8 +41,9 @@ class Service:
     A part that ends by itself, or raises, ends the service: none is ever silently missing.
     """
 
-    def __init__(self, tasks: TaskGroup) -> None:
+    def __init__(self, tasks: TaskGroup, resources: AsyncExitStack) -> None:
         self._tasks = tasks
+        self._resources = resources
         self._running: list[tuple[str, anyio.CancelScope, asyncio.Event]] = []
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -58,6 +61,10 @@ class Service:
                 ended.set()
 
         self._tasks.start_soon(supervise, name=name)
+
+    async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
+        """Open a resource that all parts may use; it is closed after the last of them has stopped."""
+        return await self._resources.enter_async_context(resource)
 
     async def stop(self, name: str) -> None:
         """Stop the part called `name` and wait until it has cleaned up."""
@@ -94,8 +101,8 @@ async def _main(start: Callable[[Service, Stop], Awaitable[None]], deadline_s: f
     async with anyio.create_task_group() as background:
         await background.start(lambda *, task_status: _watch_signals(stop, task_status=task_status))
         background.start_soon(_enforce_deadline, stop, deadline_s)
-        async with anyio.create_task_group() as tasks:
-            service = Service(tasks)
+        async with AsyncExitStack() as resources, anyio.create_task_group() as tasks:
+            service = Service(tasks, resources)
             await start(service, stop)
             await stop.requested.wait()
             await service.stop_all()

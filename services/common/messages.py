@@ -39,6 +39,7 @@ class WorkMessage(Message):
 
     `attempt` is the fence: events of a lower one are stale.  `retries` counts the automatic attempts already
     used.  `seq` is the last event number given to the job, `queued_at` when this attempt was first queued.
+    `deliveries` counts those of earlier copies of this message, `percent_floor` is how far one of them came.
     """
 
     job_id: JobId
@@ -52,6 +53,8 @@ class WorkMessage(Message):
     retries: Annotated[int, Field(ge=0)] = 0
     seq: Annotated[int, Field(ge=0)] = 0
     queued_at: Time | None = None
+    deliveries: Annotated[int, Field(ge=0)] = 0
+    percent_floor: float | None = None
 
 
 class Event(Message):

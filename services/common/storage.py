@@ -147,6 +147,14 @@ class Storage:
             if not await self._client.bucket_exists(self._bucket):
                 raise StorageError("no such bucket")
 
+    async def fault(self) -> str | None:
+        """For readiness: what is wrong with the store, None if nothing is."""
+        try:
+            await self.ping()
+        except StorageError:
+            return "the object store does not answer"
+        return None
+
     async def ensure_bucket(self) -> None:
         """Make the bucket if it is not there."""
         with _Translated():

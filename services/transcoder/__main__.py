@@ -1,0 +1,5 @@
+"""`python -m services.transcoder`."""
+
+from services.transcoder.app import main
+
+main()

@@ -1,0 +1,49 @@
+"""The transcoder's program: its parts, in the order they start; they stop the other way round."""
+
+from aiohttp import web as aiohttp_web
+
+from services.common import logs, web
+from services.common.bus import Bus
+from services.common.lifecycle import Service, Stop, run_service
+from services.common.settings import load_or_exit
+from services.common.storage import Storage
+from services.transcoder.convert import make_converter
+from services.transcoder.pipeline import Pipeline
+from services.transcoder.settings import TranscoderSettings
+from services.transcoder.workdir import WorkDir
+from services.transcoder.worker import Worker
+
+
+async def start(service: Service, stop: Stop, settings: TranscoderSettings, workdir: WorkDir) -> None:
+    """Start every part; when asked to stop, drain."""
+    bus = Bus(settings.amqp_url.get_secret_value(), name="transcoder")
+    storage = await service.enter(Storage(settings))
+    convert = await make_converter(settings)
+    worker = Worker(bus, Pipeline(storage, convert, workdir, settings), settings)
+    service.start("bus", bus.run)
+    service.start("http", lambda: _serve(settings, bus, storage))
+    service.start("cancellations", worker.cancellations.run)
+    service.start("intake", worker.run)
+    await stop.requested.wait()
+    await service.stop("intake")
+    await worker.drain(stop.hurried)
+
+
+async def _serve(settings: TranscoderSettings, bus: Bus, storage: Storage) -> None:
+    app = aiohttp_web.Application(middlewares=[web.errors_middleware])
+    web.add_health(app, {"broker": bus.fault, "storage": storage.fault})
+    await web.serve(app, settings.transcoder_host, settings.transcoder_port, shutdown_timeout_s=1.0)
+
+
+def main() -> None:
+    """Run the transcoder until it is told to stop."""
+    settings = load_or_exit(TranscoderSettings)
+    logs.configure("transcoder", level=settings.log_level, style=settings.log_format)
+    workdir = WorkDir(settings.work_path)
+    try:
+        run_service(
+            lambda service, stop: start(service, stop, settings, workdir),
+            deadline_s=settings.drain_timeout + settings.shutdown_timeout,
+        )
+    finally:
+        workdir.close()

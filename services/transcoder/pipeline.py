@@ -1,0 +1,174 @@
+"""One run of one job, readable in order: download, convert, upload, keep the outcome."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+
+from services.common import keys, metrics
+from services.common.errors import ErrorCode, JobFailure
+from services.common.jobs import Output, Plan, Progress, Stage, Warning_, now
+from services.common.logs import get_logger
+from services.common.messages import Completed, WorkMessage
+from services.common.storage import ObjectMissingError, ObjectTooLargeError, Storage, StorageError
+from services.transcoder.settings import TranscoderSettings
+from services.transcoder.workdir import WorkDir
+
+log = get_logger(__name__)
+
+# Beside the input lie the output, a second pass of it for some containers, and small things.
+_ROOM_FACTOR: Final = 2
+
+OnProgress = Callable[[Stage, Progress], None]
+
+
+class LocalOutput(Protocol):
+    """A file that a conversion made.  The main output has the kind of its format, the others say what they are."""
+
+    @property
+    def path(self) -> Path: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def content_type(self) -> str: ...
+
+
+class Conversion(Protocol):
+    """What a conversion made, main output first."""
+
+    @property
+    def outputs(self) -> tuple[LocalOutput, ...]: ...
+    @property
+    def plan(self) -> Plan: ...
+    @property
+    def warnings(self) -> tuple[Warning_, ...]: ...
+
+
+class Converter(Protocol):
+    """From a local file to local files; raises JobFailure."""
+
+    async def __call__(
+        self, source: Path, workdir: Path, output_format: str, options: dict[str, Any], on_progress: OnProgress
+    ) -> Conversion: ...
+
+
+class Pipeline:
+    """Runs jobs.  Holds no state of any of them."""
+
+    def __init__(self, storage: Storage, convert: Converter, workdir: WorkDir, settings: TranscoderSettings) -> None:
+        self._storage = storage
+        self._convert = convert
+        self._workdir = workdir
+        self._settings = settings
+
+    async def run(self, work: WorkMessage, attempt: int, on_progress: OnProgress) -> Completed:
+        """Do the job, and return its outcome, already kept in the store for redeliveries.
+
+        Raises:
+            JobFailure: it can't be done, now (`transient`) or ever.
+        """
+        try:
+            with self._workdir.run(work.job_id) as directory:
+                source = await self._download(work, directory, on_progress)
+                with _timed(Stage.TRANSCODING):
+                    made = await self._convert(source, directory, work.output_format, work.options, on_progress)
+                outcome = await self._upload(work, attempt, made, on_progress)
+            await self._storage.put(keys.outcome_key(work.job_id), outcome.encode(), "application/json")
+        except StorageError as error:
+            raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
+        except OSError as error:
+            raise JobFailure(ErrorCode.DISK_FULL, detail=repr(error)) from error
+        return outcome
+
+    async def kept_outcome(self, work: WorkMessage) -> Completed | None:
+        """The outcome of this attempt or a later one, if some transcoder has finished it already.
+
+        Raises:
+            JobFailure: the store could not be asked.
+        """
+        try:
+            body = await self._storage.get(keys.outcome_key(work.job_id))
+        except StorageError as error:
+            raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
+        if body is None:
+            return None
+        try:
+            outcome = Completed.model_validate_json(body)
+        except ValidationError as error:
+            log.warning("outcome_unreadable", errors=error.error_count())
+            return None
+        return outcome if outcome.attempt >= work.attempt else None
+
+    async def remove_outputs(self, work: WorkMessage) -> None:
+        """Remove what a cancelled run may have put into the store already."""
+        try:
+            await self._storage.remove(work.output_path, thumbnail_key(work), keys.outcome_key(work.job_id))
+        except StorageError as error:
+            # The gateway removes them again when the job is deleted.
+            log.warning("outputs_not_removed", error=repr(error))
+
+    async def _download(self, work: WorkMessage, directory: Path, on_progress: OnProgress) -> Path:
+        on_progress(Stage.DOWNLOADING, Progress())
+        limit = self._settings.max_upload_size
+        info = await self._storage.stat(work.input_path)
+        if info is None:
+            raise JobFailure(ErrorCode.INPUT_MISSING)
+        if info.size > limit:
+            raise JobFailure(ErrorCode.TOO_LARGE)
+        if info.size == 0:
+            raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
+        if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
+            raise JobFailure(ErrorCode.DISK_FULL, detail=f"{info.size} bytes to convert")
+        # Our own name: the extension is only a hint that ffmpeg is not given.
+        source = directory / "input"
+        with _timed(Stage.DOWNLOADING):
+            try:
+                size = await self._storage.download(work.input_path, source, max_size=limit)
+            except ObjectMissingError:
+                raise JobFailure(ErrorCode.INPUT_MISSING) from None
+            except ObjectTooLargeError:
+                raise JobFailure(ErrorCode.TOO_LARGE) from None
+        metrics.BYTES_IN.add({}, size)
+        return source
+
+    async def _upload(self, work: WorkMessage, attempt: int, made: Conversion, on_progress: OnProgress) -> Completed:
+        on_progress(Stage.UPLOADING, Progress(percent=99.9))
+        outputs: list[Output] = []
+        with _timed(Stage.UPLOADING):
+            for file in made.outputs:
+                key = thumbnail_key(work) if outputs else work.output_path
+                size = await self._storage.upload(file.path, key, file.content_type)
+                metrics.BYTES_OUT.add({}, size)
+                outputs.append(Output(kind=file.kind, path=key, size=size, content_type=file.content_type))
+        moment = now()
+        return Completed(
+            job_id=work.job_id,
+            tenant=work.tenant,
+            attempt=attempt,
+            seq=work.seq,
+            time=moment,
+            output_path=work.output_path,
+            outputs=outputs,
+            warnings=list(made.warnings),
+            plan=made.plan,
+            finished_at=moment,
+        )
+
+
+def thumbnail_key(work: WorkMessage) -> str:
+    """Where the thumbnail of a job's output goes: beside the output."""
+    stem, _, _ = work.output_path.rpartition(".")
+    return f"{stem or work.output_path}.thumb.jpg"
+
+
+class _timed:  # noqa: N801 -- reads as a verb where it is used
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+
+    def __enter__(self) -> None:
+        self._begun = perf_counter()
+
+    def __exit__(self, *_: object) -> None:
+        metrics.STAGE_SECONDS.observe({"stage": str(self._stage)}, perf_counter() - self._begun)

@@ -1,0 +1,136 @@
+"""What a run tells the world: its events, numbered; progress conflated, outcomes never lost."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, Final
+
+from services.common import topology
+from services.common.bus import Bus, PublishError
+from services.common.errors import JobError
+from services.common.jobs import Progress, Stage, now
+from services.common.logs import get_logger
+from services.common.messages import (
+    Cancelled,
+    Completed,
+    Event,
+    Failed,
+    Progressed,
+    Retrying,
+    Started,
+    WorkMessage,
+    event_routing_key,
+)
+from services.common.sequence import seq_after
+
+log = get_logger(__name__)
+
+_PROGRESS_TIMEOUT_S: Final = 2.0
+_OUTCOME_PAUSE_S: Final = 0.5
+
+
+class Reporter:
+    """Publishes the events of one attempt of one job."""
+
+    def __init__(self, bus: Bus, work: WorkMessage, *, attempt: int, first: bool, interval_s: float) -> None:
+        """Report on `attempt` of `work`.
+
+        Args:
+            bus: the broker.
+            work: the message that asked for the job.
+            attempt: the attempt that runs, at least the message's.
+            first: False if somebody may have reported on this message before.
+            interval_s: least time between progress events.
+        """
+        self._bus = bus
+        self._work = work
+        self._attempt = attempt
+        self._interval_s = interval_s
+        since: datetime | None = None if first else work.queued_at or now()
+        self.seq = seq_after(work.seq, since, now()) - 1
+        self._latest: tuple[Stage, Progress] | None = None
+        self._changed = asyncio.Event()
+        self.percent: float | None = work.percent_floor
+
+    def progress(self, stage: Stage, progress: Progress) -> None:
+        """Take note of how far the run is; what is not sent in time is replaced by what comes after."""
+        if progress.percent is not None:
+            self.percent = max(progress.percent, self.percent or 0.0)
+        if self.percent is not None:
+            progress = progress.model_copy(update={"percent": self.percent})
+        self._latest = (stage, progress)
+        self._changed.set()
+
+    @asynccontextmanager
+    async def reporting(self) -> AsyncIterator[None]:
+        """Send progress while the body runs, and none after it."""
+        sender = asyncio.create_task(self._send_progress(), name="progress")
+        try:
+            yield
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+    async def started(self) -> None:
+        """Say that the run has begun."""
+        moment = now()
+        about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
+        await self._surely(Started(**self._head(moment), **about, started_at=moment))
+
+    async def retrying(self, reason: JobError, *, delay_s: float) -> None:
+        """Say that this attempt follows one that ended for `reason`, after `delay_s` seconds."""
+        await self._surely(Retrying(**self._head(now()), reason=reason, delay_s=delay_s))
+
+    async def completed(self, outcome: Completed) -> None:
+        """Publish the outcome as given, numbered anew."""
+        head = self._head(now())
+        await self._surely(outcome.model_copy(update={"seq": head["seq"], "time": head["time"]}))
+
+    async def failed(self, error: JobError) -> None:
+        """Say that the job has failed."""
+        moment = now()
+        await self._surely(Failed(**self._head(moment), error=error, finished_at=moment))
+
+    async def cancelled(self) -> None:
+        """Say that the job was stopped as asked."""
+        moment = now()
+        await self._surely(Cancelled(**self._head(moment), finished_at=moment))
+
+    def _head(self, moment: datetime) -> dict[str, Any]:
+        self.seq += 1
+        return {
+            "job_id": self._work.job_id,
+            "tenant": self._work.tenant,
+            "attempt": self._attempt,
+            "seq": self.seq,
+            "time": moment,
+        }
+
+    async def _publish(self, event: Event, *, timeout_s: float = 10.0) -> None:
+        await self._bus.publish(topology.EVENTS, event_routing_key(event), event.encode(), timeout_s=timeout_s)
+
+    async def _surely(self, event: Event) -> None:
+        """Publish an outcome, however long the broker is away: the work behind it is done and paid for."""
+        while True:
+            try:
+                await self._publish(event)
+            except PublishError as error:
+                log.warning("outcome_not_published", error=repr(error))
+                await asyncio.sleep(_OUTCOME_PAUSE_S)
+                await self._bus.wait_connected()
+            else:
+                return
+
+    async def _send_progress(self) -> None:
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            assert self._latest is not None
+            stage, progress = self._latest
+            event = Progressed(**self._head(now()), stage=stage, progress=progress)
+            try:
+                await self._publish(event, timeout_s=_PROGRESS_TIMEOUT_S)
+            except PublishError as error:
+                log.debug("progress_not_published", error=repr(error))
+            await asyncio.sleep(self._interval_s)

@@ -1,0 +1,37 @@
+"""The transcoder's settings."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+
+from services.common.settings import ByteSize, CommonSettings, Port, Seconds
+
+
+class TranscoderSettings(CommonSettings):
+    """What a transcoder reads from the environment."""
+
+    transcoder_host: str = Field("127.0.0.1", description="Address of the transcoder's health and metrics")
+    transcoder_port: Port = Field(8002, description="Port of the transcoder's health and metrics")
+    work_dir: Path | None = Field(None, description="Directory for files in work; `DATA_DIR/work` if not set")
+    worker_concurrency: int = Field(
+        default_factory=lambda: max(1, min(4, (os.cpu_count() or 1))),
+        ge=1,
+        le=64,
+        description="Jobs converted at a time by one transcoder; by default one a core, at most 4",
+    )
+    ffmpeg_threads: int = Field(
+        0, ge=0, le=256, description="Threads of one ffmpeg; 0 shares the cores among the concurrent jobs"
+    )
+    stall_timeout: Seconds = Field(120.0, gt=0, description="ffmpeg without progress for longer is ended, and retried")
+    max_job_seconds: Seconds = Field(6 * 3600.0, gt=0, description="Longest time one attempt may take in ffmpeg")
+    drain_timeout: Seconds = Field(
+        5.0, description="Time for running jobs to finish after SIGTERM before they are given back"
+    )
+    progress_interval: Seconds = Field(0.25, description="Least time between two progress events of a job")
+    disk_reserve: ByteSize = Field(256 << 20, description="Free space that must remain in WORK_DIR; less takes no job")
+
+    @property
+    def work_path(self) -> Path:
+        """The directory for files in work."""
+        return self.work_dir or self.data_dir / "work"
