@@ -68,7 +68,7 @@ def changes(job: Mapping[str, Any] | None, event: Mapping[str, Any]) -> dict[str
 
 
 def _risen(job: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
-    progress = dict(event["progress"])
+    progress = dict(event.get("progress") or {})
     if event.get("attempt", 1) != job["attempt"]:
         return progress
     known = [p for p in (progress.get("percent"), (job.get("progress") or {}).get("percent")) if p is not None]
