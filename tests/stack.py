@@ -141,7 +141,7 @@ class Stack:
             await process.wait_ready()
         except NotReadyError as error:
             lines = "\n".join(process.tail(30))
-            raise AssertionError(f"{error}; the end of its log:\n{lines}") from error
+            raise AssertionError(f"{name} {error}; the end of its log:\n{lines}") from error
 
     async def stop(self, *names: str) -> None:
         for name in names:

@@ -49,6 +49,10 @@ def link_page(layout: Layout) -> None:
     layout.page.symlink_to(_PAGE)
 
 
+def page_is_built() -> bool:
+    return (_PAGE / "index.html").exists()
+
+
 def write_files(files: Iterable[FileSpec]) -> None:
     for file in files:
         # A new file each time: the mode counts only at its making, and a cookie is read-only.

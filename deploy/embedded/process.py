@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 from collections import deque
@@ -16,6 +17,7 @@ from deploy.embedded.spec import ProcessSpec
 
 _PROBE_PAUSE_S = 0.05
 _TAIL_BYTES = 64 << 10
+_LOG_LIMIT = 64 << 20
 
 
 class NotReadyError(Exception):
@@ -72,8 +74,8 @@ class ManagedProcess:
                 if await is_ready(self.spec.ready) and self.running:
                     return
                 await anyio.sleep(_PROBE_PAUSE_S)
-            raise NotReadyError(f"{self.spec.name} ended before it was ready ({self.ending()})")
-        raise NotReadyError(f"{self.spec.name} was not ready within {self.spec.ready_within_s:.0f} seconds")
+            raise NotReadyError(f"ended before it was ready ({self.ending()})")
+        raise NotReadyError(f"was not ready within {self.spec.ready_within_s:.0f} seconds")
 
     async def wait(self) -> int:
         """Wait until it has ended; whatever is left of its group is killed. Returns the exit status."""
@@ -130,3 +132,10 @@ def tail(log: Path, lines: int) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES), os.SEEK_SET)
         return list(deque((line.decode(errors="replace").rstrip() for line in file), maxlen=lines))
+
+
+def bound(log: Path, limit: int = _LOG_LIMIT) -> None:
+    """Move a log that has grown past `limit` bytes to `NAME.log.1`; its writer appends, so it just goes on."""
+    if log.exists() and log.stat().st_size > limit:
+        shutil.copyfile(log, log.with_name(log.name + ".1"))
+        os.truncate(log, 0)

@@ -1,0 +1,39 @@
+# Everything runs from the checkout; `make help` lists what there is. Settings are environment variables or
+# arguments: `make up HTTP_PORT=9090 DATA_DIR=/srv/video`.
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test lint bench clean
+
+RUN := .venv/bin/python
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+up: ## Run the whole system in the foreground, at http://localhost:8080; installs what is missing
+	@sh deploy/embedded/bootstrap.sh run
+	@exec $(RUN) -m deploy.embedded
+
+demo: ## In another terminal: convert a generated clip and watch it (with `make up` running)
+	@sh deploy/embedded/bootstrap.sh run
+	@exec $(RUN) -m services.client.demo $(ARGS)
+
+test: ## Run every test, on free ports; ARGS="-k name" for some of them
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m pytest $(ARGS)
+	npm --prefix static test --silent
+
+lint: ## Check style, types and the borders between packages
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
+	npm --prefix static run check --silent
+
+bench: ## Measure; ONLY=name for one benchmark
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+
+clean: ## Remove what was installed and built in the checkout; the data in .data stay
+	rm -rf .venv static/node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
