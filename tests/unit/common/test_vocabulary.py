@@ -115,7 +115,15 @@ def test_no_user_text_reaches_an_upload_key(name: str):
 
 @pytest.mark.parametrize(
     "key",
-    ["uploads/../x.mp4", "uploads/%2e%2e%2fx", "/uploads/x", "processed/x.mp4", "uploads/", "uploads/a/b/c", "uploads/.."],
+    [
+        "uploads/../x.mp4",
+        "uploads/%2e%2e%2fx",
+        "/uploads/x",
+        "processed/x.mp4",
+        "uploads/",
+        "uploads/a/b/c",
+        "uploads/..",
+    ],
 )
 def test_what_is_not_plainly_an_upload_is_nobodys(key: str):
     assert keys.owner_of_upload(key) is None
@@ -158,7 +166,9 @@ def test_credentials_in_urls_are_not_logged():
         assert secret not in cleaned
 
 
-@pytest.mark.parametrize("name", ['a"b.mp4', "a\r\nSet-Cookie: x.mp4", "电影.mp4", "🎬" * 100, "a;b\\c%41.mp4", "plain.mp4"])
+@pytest.mark.parametrize(
+    "name", ['a"b.mp4', "a\r\nSet-Cookie: x.mp4", "电影.mp4", "🎬" * 100, "a;b\\c%41.mp4", "plain.mp4"]
+)
 def test_any_name_makes_one_safe_header_and_comes_back(name: str):
     header = content_disposition(name)
     assert header.isascii()
