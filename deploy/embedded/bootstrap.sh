@@ -107,7 +107,9 @@ ensure_venv() {
     stamp=.venv/.installed-$mode
     if [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
         say "Installing Python packages from $lock"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --require-hashes -r "$lock"
+        # The old way to build from source, which older pips prefer, fails at paths with a dollar sign.
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517 \
+            --require-hashes -r "$lock"
         echo "$sum" >"$stamp"
         # The development lock holds all of the other one.
         [ "$mode" = run ] || sha256sum <requirements.lock >.venv/.installed-run
