@@ -1,5 +1,6 @@
 """Settings from the environment: typed, frozen, and all that is wrong said at once, before anything starts."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -7,6 +8,9 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+# Where orchestrators put secrets as files, each named like its setting; the environment has precedence.
+SECRETS_DIR = "/run/secrets"
 
 _SIZE = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?b?)\s*$", re.IGNORECASE)
 _SIZE_UNITS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4}
@@ -83,14 +87,19 @@ class SettingsError(Exception):
     """The environment does not make sense; the text names each setting and what is wrong with it."""
 
 
+def _secrets_dir() -> Path | None:
+    path = Path(os.environ.get("SECRETS_DIR") or SECRETS_DIR)
+    return path if path.is_dir() else None
+
+
 def load(cls: type[Settings]) -> Settings:
-    """Read `cls` from the environment.
+    """Read `cls` from the environment, and from files in `SECRETS_DIR` what the environment does not say.
 
     Raises:
         SettingsError: with one line for each wrong setting; values are not repeated, as they may be secret.
     """
     try:
-        return cls()
+        return cls(_secrets_dir=_secrets_dir())
     except ValidationError as error:
         lines = []
         for item in error.errors(include_url=False, include_input=False, include_context=False):
