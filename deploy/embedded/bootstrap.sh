@@ -10,6 +10,10 @@ say() { printf '%s\n' "$*" >&2; }
 fail() { say "$@"; exit 2; }
 have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ] || [ -x "/usr/lib/rabbitmq/bin/$1" ]; }
 
+case $PWD in
+    *:* | *\$*) fail "Python's own tools can't work below a path with a colon or a dollar sign: $PWD" ;;
+esac
+
 # --- Python -----------------------------------------------------------------------------------------------------
 
 find_python() {
@@ -107,7 +111,7 @@ ensure_venv() {
     stamp=.venv/.installed-$mode
     if [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
         say "Installing Python packages from $lock"
-        # The old way to build from source, which older pips prefer, fails at paths with a dollar sign.
+        # One way to build what comes as source, whatever the age of pip.
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517 \
             --require-hashes -r "$lock"
         echo "$sum" >"$stamp"
