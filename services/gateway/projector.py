@@ -1,0 +1,117 @@
+"""From the broker's events to the rows: many in one transaction, acknowledged when that is on disk."""
+
+import asyncio
+from collections.abc import Sequence
+from random import uniform
+from typing import Any, Final
+
+import anyio
+from pydantic import ValidationError
+
+from services.common import topology
+from services.common.bus import Bus, Delivery
+from services.common.logs import get_logger
+from services.common.messages import EVENTS
+from services.common.projection import Verdict
+from services.gateway.store.engine import StoreUnavailableError
+from services.gateway.store.events import apply_events
+from services.gateway.store.store import Store
+
+log = get_logger(__name__)
+
+_PREFETCH: Final = 1000
+_MAX_BATCH: Final = 250
+# Progress alone may wait this long for more of its kind: one row then takes one write for several events.
+_LINGER_S: Final = 0.2
+_BACKOFF_S: Final = (0.1, 5.0)
+
+Event = dict[str, Any]
+
+
+def decode(body: bytes) -> Event | None:
+    """The event in a message as plain JSON in the API's own forms, None if it is not one."""
+    try:
+        return EVENTS.validate_json(body).model_dump(mode="json")
+    except ValidationError:
+        return None
+
+
+def conflate(events: Sequence[Event]) -> list[Event]:
+    """`events` without the progress that later progress of the same attempt makes superfluous, in order."""
+    kept: list[Event | None] = []
+    latest: dict[tuple[str, int], int] = {}
+    for event in events:
+        about = (event["job_id"], event["attempt"])
+        if event["type"] == "job.progress":
+            before = latest.get(about)
+            if before is not None and event["seq"] > (kept[before] or event)["seq"]:
+                kept[before] = None
+            latest[about] = len(kept)
+        else:
+            latest.pop(about, None)
+        kept.append(event)
+    return [event for event in kept if event is not None]
+
+
+class Projector:
+    """Applies events.  `run` belongs in the service's task group."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._waiting: list[tuple[Delivery, Event | None]] = []
+        self._arrived = asyncio.Event()
+        self._urgent = asyncio.Event()
+
+    @property
+    def idle(self) -> bool:
+        """True if every event that has arrived is on disk."""
+        return not self._waiting
+
+    async def run(self) -> None:
+        """Apply events until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._consume)
+            await self._apply_all()
+
+    async def _consume(self) -> None:
+        await self._bus.consume(topology.GATEWAY_QUEUE, self._take, prefetch=_PREFETCH)
+
+    def _take(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        if event is None:
+            log.warning("event_unreadable", routing_key=delivery.routing_key)
+        elif event["type"] != "job.progress":
+            self._urgent.set()
+        self._waiting.append((delivery, event))
+        self._arrived.set()
+
+    async def _apply_all(self) -> None:
+        while True:
+            await self._arrived.wait()
+            try:
+                async with asyncio.timeout(_LINGER_S):
+                    await self._urgent.wait()
+            except TimeoutError:
+                pass
+            while self._waiting:
+                batch = self._waiting[:_MAX_BATCH]
+                await self._apply([event for _, event in batch if event is not None])
+                del self._waiting[: len(batch)]
+                await batch[-1][0].ack(multiple=True)
+            self._arrived.clear()
+            self._urgent.clear()
+
+    async def _apply(self, events: Sequence[Event]) -> None:
+        pause = _BACKOFF_S[0]
+        while True:
+            try:
+                verdicts = await asyncio.gather(*(self._store.write(apply_events, event) for event in conflate(events)))
+            except StoreUnavailableError:
+                await asyncio.sleep(uniform(pause / 2, pause))
+                pause = min(pause * 2, _BACKOFF_S[1])
+                continue
+            ignored = sum(verdict is not Verdict.APPLY for verdict in verdicts)
+            if ignored:
+                log.debug("events_ignored", number=ignored)
+            return

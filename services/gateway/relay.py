@@ -1,0 +1,99 @@
+"""From the outbox to the broker: in order, in batches, nothing forgotten before it is confirmed."""
+
+import asyncio
+from collections.abc import Sequence
+from random import uniform
+from typing import Final
+
+from services.common.bus import Bus, PublishError, UnroutableError, declare
+from services.common.logs import get_logger
+from services.gateway.store.engine import StoreUnavailableError
+from services.gateway.store.outbox import OutboxMessage, delete_sent, next_messages
+from services.gateway.store.store import Store
+from services.gateway.store.writer import Committed
+
+log = get_logger(__name__)
+
+BATCH: Final = 256
+_BACKOFF_S: Final = (0.05, 5.0)
+# How often to look without being told to: for what another gateway on the same database left behind.
+_LOOK_S: Final = 1.0
+_CONFIRM_TIMEOUT_S: Final = 10.0
+
+
+class Relay:
+    """Sends what is in the outbox.  `run` belongs in the service's task group."""
+
+    def __init__(self, store: Store, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+        self._wake = asyncio.Event()
+        self._wake.set()
+        store.on_commit(self._committed)
+
+    def _committed(self, commit: Committed) -> None:
+        if commit.messages:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        pause = _BACKOFF_S[0]
+        while True:
+            await self._bus.wait_connected()
+            try:
+                done = await self._send_batch()
+            except (StoreUnavailableError, PublishError) as error:
+                log.warning("relay_interrupted", error=repr(error), retry_in_s=round(pause, 2))
+                await asyncio.sleep(uniform(pause / 2, pause))
+                pause = min(pause * 2, _BACKOFF_S[1])
+                continue
+            pause = _BACKOFF_S[0]
+            if done:
+                await self._until_woken()
+
+    async def _until_woken(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_S if self._store.shared else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _send_batch(self) -> bool:
+        """Send the oldest messages; True if that was all there was.
+
+        Raises:
+            PublishError: one was not confirmed; it and all after it are still there.
+        """
+        async with self._store.claim("relay") as ours:
+            if not ours:  # another gateway is sending, and will come to our messages too
+                self._wake.clear()
+                return True
+            self._wake.clear()
+            messages = await self._store.read(next_messages, BATCH)
+            if not messages:
+                return True
+            results = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
+            sent = [message.id for message, result in zip(messages, results, strict=True) if result is None]
+            if sent:
+                await self._store.write(delete_sent, sent)
+        await self._raise_first(results)
+        return len(messages) < BATCH
+
+    async def _publish(self, message: OutboxMessage) -> None:
+        await self._bus.publish(message.exchange, message.routing_key, message.body, timeout_s=_CONFIRM_TIMEOUT_S)
+
+    async def _raise_first(self, results: Sequence[BaseException | None]) -> None:
+        failures = [result for result in results if result is not None]
+        if not failures:
+            return
+        if any(isinstance(failure, UnroutableError) for failure in failures):
+            await self._declare()
+        raise failures[0]
+
+    async def _declare(self) -> None:
+        """Somebody has deleted a queue; make it again, so that the next try finds it."""
+        channel = await self._bus.channel()
+        try:
+            await declare(channel)
+        finally:
+            await channel.close()

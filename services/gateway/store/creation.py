@@ -1,0 +1,95 @@
+"""New jobs: the row, its outgoing messages and the answer to its Idempotency-Key, all or nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import delete, insert, select, tuple_
+
+from services.gateway import outgoing
+from services.gateway.store.rows import JobState, encode
+from services.gateway.store.schema import idempotency, jobs, uploads
+from services.gateway.store.writer import Transaction
+
+
+class KeyReusedError(Exception):
+    """The Idempotency-Key was used before, for another request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An Idempotency-Key.  `fingerprint` stands for the request; keys older than `expired` no longer count."""
+
+    tenant: str
+    key: str
+    fingerprint: str
+    expired: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be made, and the body of the answer that says so."""
+
+    job: JobState
+    response: bytes
+    key: Key | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """The answer; `replayed` if it is the one given before."""
+
+    response: bytes
+    replayed: bool = False
+
+
+def create_jobs(tx: Transaction, items: Sequence[NewJob]) -> list[Made | Exception]:
+    """Make the jobs; an item whose key is known gets the answer of then."""
+    known = _known_keys(tx, [item.key for item in items if item.key is not None])
+    results: list[Made | Exception] = []
+    fresh: list[NewJob] = []
+    for item in items:
+        found = known.get((item.key.tenant, item.key.key)) if item.key else None
+        if found is None:
+            results.append(Made(item.response))
+            fresh.append(item)
+            if item.key:
+                known[item.key.tenant, item.key.key] = (item.key.fingerprint, item.response)
+        elif item.key and found[0] != item.key.fingerprint:
+            results.append(KeyReusedError())
+        else:
+            results.append(Made(found[1], replayed=True))
+    _insert(tx, fresh)
+    return results
+
+
+def _known_keys(tx: Transaction, keys: Sequence[Key]) -> dict[tuple[str, str], tuple[str, bytes]]:
+    if not keys:
+        return {}
+    which = tuple_(idempotency.c.tenant, idempotency.c.key).in_([(key.tenant, key.key) for key in keys])
+    tx.conn.execute(delete(idempotency).where(which, idempotency.c.created_at < min(key.expired for key in keys)))
+    rows = tx.conn.execute(select(idempotency).where(which)).mappings()
+    return {(row["tenant"], row["key"]): (row["fingerprint"], row["response"]) for row in rows}
+
+
+def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
+    if not items:
+        return
+    tx.conn.execute(insert(jobs), [encode(item.job) for item in items])
+    tx.conn.execute(delete(uploads).where(uploads.c.key.in_({item.job["input_path"] for item in items})))
+    keys = [
+        {
+            "tenant": item.key.tenant,
+            "key": item.key.key,
+            "fingerprint": item.key.fingerprint,
+            "job_id": item.job["job_id"],
+            "response": item.response,
+            "created_at": tx.now,
+        }
+        for item in items
+        if item.key
+    ]
+    if keys:
+        tx.conn.execute(insert(idempotency), keys)
+    for item in items:
+        outgoing.send_work(tx, item.job)
+        outgoing.send_queued(tx, item.job)

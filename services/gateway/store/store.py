@@ -1,0 +1,98 @@
+"""The database as the rest of the gateway sees it: submit changes, ask questions, claim tasks."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.gateway.store.engine import is_sqlite, reading_engine, translated, writing_engine
+from services.gateway.store.migrate import migrate
+from services.gateway.store.reads import jobs_by_id
+from services.gateway.store.schema import claims
+from services.gateway.store.sharing import SharedReads
+from services.gateway.store.writer import Committed, Operation, Writer
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Store:
+    """The one owner of the database.  An async context manager; `run` must be running for writes to happen."""
+
+    def __init__(self, url: str) -> None:
+        self.shared: Final = not is_sqlite(url)  # with other gateways
+        self._writing: AsyncEngine = writing_engine(url)
+        self._reading: AsyncEngine = reading_engine(url)
+        self._listeners: list[Callable[[Committed], None]] = []
+        self._writer = Writer(self._writing, self._committed)
+        self._jobs: SharedReads[str, RowMapping] = SharedReads(lambda ids: self.read(jobs_by_id, ids))
+
+    async def __aenter__(self) -> Self:
+        await migrate(self._writing)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._writing.dispose()
+        await self._reading.dispose()
+
+    def on_commit(self, listener: Callable[[Committed], None]) -> None:
+        """Have `listener` called after every commit."""
+        self._listeners.append(listener)
+
+    async def run(self) -> None:
+        """Write until cancelled."""
+        await self._writer.run()
+
+    async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
+        """Do `operation` on `item`; returns when it is on disk.
+
+        Raises:
+            StoreUnavailableError: nothing was changed.
+            Exception: what the operation gave as this item's result.
+        """
+        return await self._writer.submit(operation, item)
+
+    async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The answer of `query` on a connection that cannot change anything.
+
+        Raises:
+            StoreUnavailableError: there was none.
+        """
+        with translated():
+            async with self._reading.connect() as conn:
+                return await conn.run_sync(query, *args, **kwargs)
+
+    async def job(self, job_id: str) -> RowMapping | None:
+        """The row of a job; those who ask at the same time share one statement."""
+        return await self._jobs.get(job_id)
+
+    @asynccontextmanager
+    async def claim(self, name: str) -> AsyncIterator[bool]:
+        """Whether the task `name` is ours alone for as long as the block lasts.
+
+        On a database of our own it always is.  On a shared one a row is locked, or skipped if another gateway
+        has locked it; the lock goes when the block ends, or when this process does.
+        """
+        if not self.shared:
+            yield True
+            return
+        query = select(claims.c.name).where(claims.c.name == name).with_for_update(skip_locked=True)
+        held = AsyncExitStack()
+        try:
+            with translated():
+                conn = await held.enter_async_context(self._writing.connect())
+                await held.enter_async_context(conn.begin())
+                row = (await conn.execute(query)).first()
+            yield row is not None
+        finally:
+            with translated():
+                await held.aclose()
+
+    def _committed(self, commit: Committed) -> None:
+        for listener in self._listeners:
+            listener(commit)
