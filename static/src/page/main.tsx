@@ -1,0 +1,38 @@
+/** The page: puts its parts together and starts what runs behind them. */
+import { render } from "preact";
+import { Dialogs } from "./parts/dialogs.tsx";
+import { DropCard } from "./parts/drop-card.tsx";
+import { Header } from "./parts/header.tsx";
+import { JobList } from "./parts/job-list.tsx";
+import { Notices } from "./parts/notices.tsx";
+import { UploadList } from "./parts/upload-list.tsx";
+import { deleteBeforeLeaving } from "./state/actions.ts";
+import { watchAttention } from "./state/attention.ts";
+import { loadFormats } from "./state/formats.ts";
+import { follow } from "./state/live.ts";
+import { hurry, restore } from "./state/uploads.ts";
+import "./styles/page.css";
+
+function App() {
+  return (
+    <>
+      <a class="skip" href="#conversions">Skip to the conversions</a>
+      <Header />
+      <main>
+        <DropCard />
+        <UploadList />
+        <JobList />
+      </main>
+      <Notices />
+      <Dialogs />
+    </>
+  );
+}
+
+render(<App />, document.getElementById("app") as HTMLElement);
+void loadFormats();
+follow();
+void restore();
+watchAttention();
+deleteBeforeLeaving();
+window.addEventListener("online", hurry);

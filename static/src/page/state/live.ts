@@ -1,0 +1,46 @@
+/** The live feed of all the user's jobs, and how it is doing. */
+import { effect, signal } from "@preact/signals";
+import { connect, ticketFrom } from "../../client/index.js";
+import type { Connection, ConnectionState } from "../../client/types.d.ts";
+import { API } from "../api/api.ts";
+import { askForKey, authHeaders, key } from "../api/session.ts";
+import type { Job } from "../api/types.ts";
+import { load, takeEvent, takeJobs } from "./jobs.ts";
+import type { JobNews } from "./merge.ts";
+
+export const connection = signal<ConnectionState>({
+  status: "connecting", transport: null, attempt: 0, retryAt: null,
+});
+
+let feed: Connection | null = null;
+
+function open(): void {
+  feed?.close();
+  const api = `${location.origin}${API}`;
+  feed = connect({
+    api,
+    headers: authHeaders,
+    ticket: key.peek() ? ticketFrom({ api, headers: authHeaders }) : null,
+    onEvent: (event) => takeEvent(event as unknown as JobNews),
+    onSnapshot: ({ jobs, recovered, transport }) => {
+      takeJobs(jobs as unknown as Job[]);
+      // The push service remembers a day; the list may know of more, and of what was deleted meanwhile.
+      if (!recovered && transport !== "polling") void load();
+    },
+    onState: (state) => {
+      connection.value = state;
+      if (state.status === "unauthorized") askForKey();
+    },
+  });
+}
+
+/** Follows the feed from now on, anew whenever somebody signs in. */
+export function follow(): void {
+  effect(() => {
+    key.value;
+    open();
+    void load();
+  });
+}
+
+export const retryNow = () => feed?.retry();
