@@ -1,4 +1,4 @@
-"""Presigned URLs that hold their user to a length and a type (AWS Signature Version 4, query string form).
+"""Presigned URLs that hold their user to a length (AWS Signature Version 4, query string form).
 
 The client library can presign, but not with headers; and a URL that takes any number of bytes is an open door.
 """

@@ -57,7 +57,7 @@ async def request_upload(call: Call) -> web.Response:
         key,
         store_base(call.request, settings),
         expires_s,
-        signed_headers=headers | ({"Content-Length": str(wanted.size)} if wanted.size else {}),
+        signed_headers={"Content-Length": str(wanted.size)} if wanted.size else {},
     )
     await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key))
     body = {
