@@ -123,6 +123,7 @@ ensure_venv() {
 # --- The page ---------------------------------------------------------------------------------------------------
 
 ensure_page() (
+    [ -f static/package.json ] || exit 0
     cd static
     node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' ||
         fail "Node.js 18 or newer is needed to build the page; found $(node --version)"
