@@ -54,7 +54,7 @@ export function ago(iso: string, now: number): string {
   const seconds = (now - Date.parse(iso)) / 1000;
   if (Number.isNaN(seconds)) return "";
   for (const [name, size] of STEPS) if (seconds >= size) return relative.format(-Math.floor(seconds / size), name);
-  return relative.format(0, "second");
+  return "just now";
 }
 
 export const moment = (iso: string) =>
@@ -68,7 +68,8 @@ export function ordinal(value: number): string {
 
 export const many = (count: number, one: string, more = `${one}s`) => `${plain(count)} ${count === 1 ? one : more}`;
 
-/** What share of its size a file lost (negative) or gained, as `−83 %`. */
+/** What share of its size a file lost (negative) or gained, as `-83%`; what is there has never lost all of it. */
 export function change(before: number, after: number): string {
-  return number({ style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" }).format(after / before - 1);
+  const share = Math.max(after / before - 1, -0.99);
+  return number({ style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" }).format(share);
 }

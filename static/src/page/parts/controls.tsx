@@ -2,6 +2,9 @@
 import type { ComponentChildren } from "preact";
 import { useId } from "preact/hooks";
 
+/** An arrow that is read out as a word. */
+export const Arrow = () => <><span aria-hidden="true">→</span><span class="visually-hidden"> to </span></>;
+
 interface IconButtonProps {
   /** What it does, and to what: read out, and shown as a tooltip. */
   label: string;

@@ -24,8 +24,10 @@ export function DropCard() {
       <div class="drop-zone">
         <DropArt />
         <div class="drop-words">
-          <p class="drop-title">{over.value ? "Let go to add them" : "Drop videos here"}</p>
-          <p class="drop-hint">or paste them{limit ? ` · up to ${bytes(limit)} each` : ""}</p>
+          <p class="drop-title">
+            {over.value ? "Let go to add them" : <><span class="mouse-only">Drop videos here</span><span class="touch-only">Add videos</span></>}
+          </p>
+          <p class="drop-hint"><span class="mouse-only">or paste them{limit ? " · " : ""}</span>{limit ? `up to ${bytes(limit)} each` : ""}</p>
         </div>
         <button type="button" class="button primary" onClick={() => picker.current?.click()}>
           <Upload size={18} /> Choose files
@@ -92,22 +94,24 @@ function TargetPicker() {
   const offered = PRESETS.filter(({ format }) => formatNamed(format));
   return (
     <div class="target">
-      <fieldset class="presets">
+      <fieldset>
         <legend>Convert to</legend>
-        {offered.map(({ id, name, hint, format, options }) => (
-          <label key={id} class="preset">
-            <input type="radio" name="preset" checked={preset?.id === id} onChange={() => setDefaultChoice({ format, options })} />
-            <span class="preset-name">{name}</span>
-            <span class="preset-hint">{hint}</span>
-          </label>
-        ))}
-        {!preset && (
-          <label class="preset">
-            <input type="radio" name="preset" checked readOnly />
-            <span class="preset-name">Your own</span>
-            <span class="preset-hint">{[formatLabel(choice.format), ...optionWords(choice.options)].slice(0, 2).join(" · ")}</span>
-          </label>
-        )}
+        <div class="presets">
+          {offered.map(({ id, name, hint, format, options }) => (
+            <label key={id} class="preset">
+              <input type="radio" name="preset" checked={preset?.id === id} onChange={() => setDefaultChoice({ format, options })} />
+              <span class="preset-name">{name}</span>
+              <span class="preset-hint">{hint}</span>
+            </label>
+          ))}
+          {!preset && (
+            <label class="preset">
+              <input type="radio" name="preset" checked readOnly />
+              <span class="preset-name">Your own</span>
+              <span class="preset-hint">{[formatLabel(choice.format), ...optionWords(choice.options)].slice(0, 2).join(" · ")}</span>
+            </label>
+          )}
+        </div>
       </fieldset>
       <div class="target-foot">
         <button type="button" class="fold-button" aria-expanded={open.value} aria-controls="default-choice"
@@ -126,7 +130,7 @@ function TargetPicker() {
 /** A frame of film becoming a playable one. */
 function DropArt() {
   return (
-    <svg class="drop-art" viewBox="0 0 120 84" width="120" height="84" aria-hidden="true">
+    <svg class="drop-art" viewBox="14 4 92 72" width="106" height="83" aria-hidden="true">
       <rect class="art-back" x="16" y="6" width="70" height="50" rx="9" />
       <path class="art-holes" d="M24 13h5m6 0h5m6 0h5m6 0h5m6 0h5M24 49h5m6 0h5m6 0h5m6 0h5m6 0h5" />
       <rect class="art-front" x="34" y="24" width="70" height="50" rx="9" />

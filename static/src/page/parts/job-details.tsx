@@ -6,6 +6,7 @@ import { sizeOf } from "../lib/sizes.ts";
 import { codecName, optionWords } from "../lib/words.ts";
 import { converting } from "../state/actions.ts";
 import { formatLabel } from "./choice-editor.tsx";
+import { Arrow } from "./controls.tsx";
 import { Again, Warning } from "./icons.tsx";
 
 const ACTIONS = { copy: "Copied", encode: "Encoded", drop: "Left out" } as const;
@@ -41,7 +42,7 @@ function PlanTable({ streams }: { streams: StreamPlan[] }) {
             <td><span class={`act ${stream.action}`}>{ACTIONS[stream.action] ?? stream.action}</span></td>
             <td class="codecs">
               {codecName(stream.codec)}
-              {stream.action === "encode" && <> <span aria-label="to">→</span> {codecName(stream.target)}</>}
+              {stream.action === "encode" && <> <Arrow /> {codecName(stream.target)}</>}
             </td>
             <td class="reason">{stream.reason}</td>
           </tr>

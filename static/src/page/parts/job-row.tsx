@@ -10,7 +10,7 @@ import { playable } from "../lib/playable.ts";
 import * as actions from "../state/actions.ts";
 import { places } from "../state/jobs.ts";
 import { formatLabel } from "./choice-editor.tsx";
-import { IconButton, ProgressBar } from "./controls.tsx";
+import { Arrow, IconButton, ProgressBar } from "./controls.tsx";
 import { Chevron, Close, Download, Play, Retry, Trash, Warning } from "./icons.tsx";
 import { JobDetails } from "./job-details.tsx";
 import { Tile } from "./tile.tsx";
@@ -32,6 +32,7 @@ export function JobRow({ source }: { source: Signal<Job> }) {
           </span>
         </div>
         <StatusLine job={job} />
+        {job.warnings[0] && <p class="note"><Warning size={15} /> {job.warnings[0].message}{more(job.warnings.length)}</p>}
         {job.status === "PROCESSING" && (
           <ProgressBar label={`Converting ${name}`} value={job.progress.percent} text={percentWords(job.progress.percent)} />
         )}
@@ -67,13 +68,15 @@ function MainActions({ job, name }: { job: Job; name: string }) {
   }
   if (job.status === "FAILED" || job.status === "CANCELLED") {
     return (
-      <button type="button" class="button soft small" aria-label={`Try ${name} again`} onClick={() => void actions.retry(job)}>
+      <button type="button" class="button soft small" aria-label={`Try again: ${name}`} onClick={() => void actions.retry(job)}>
         <Retry size={16} /> Try again
       </button>
     );
   }
   return null;
 }
+
+const more = (warnings: number) => (warnings > 1 ? ` And ${warnings - 1} more.` : "");
 
 /** The focus goes to the neighbour of a row that vanishes, so that the keyboard stays in the list. */
 function removeRow(job: Job, row: HTMLLIElement | null): void {
@@ -93,7 +96,7 @@ function StatusLine({ job }: { job: Job }) {
     case "PROCESSING":
       return (
         <p class="status">
-          <b>{[stageWords(job), percentWords(job.progress.percent)].filter(Boolean).join(" ")}</b>
+          <b>{stageWords(job)}</b>
           {paceWords(job).map((words) => ` · ${words}`)}
         </p>
       );
@@ -105,7 +108,6 @@ function StatusLine({ job }: { job: Job }) {
           <b>{job.status === "COMPLETED" ? "Ready" : "Cancelled"}</b>
           {job.status === "COMPLETED" && <Sizes job={job} />}
           {job.finished_at && <> · <time dateTime={job.finished_at} title={moment(job.finished_at)}>{ago(job.finished_at, now.value)}</time></>}
-          {job.warnings.length > 0 && <span class="note"> <Warning size={15} /> {job.warnings[0]?.message}</span>}
         </p>
       );
   }
@@ -116,5 +118,5 @@ function Sizes({ job }: { job: Job }) {
   const before = sizeOf(job);
   if (!after) return null;
   if (!before) return <> · {bytes(after)}</>;
-  return <> · {bytes(before)} <span aria-label="became">→</span> {bytes(after)} <span class="saved">{change(before, after)}</span></>;
+  return <> · {bytes(before)} <Arrow /> {bytes(after)} <span class="saved">{change(before, after)}</span></>;
 }

@@ -1,5 +1,5 @@
 /** The live feed of all the user's jobs, and how it is doing. */
-import { effect, signal } from "@preact/signals";
+import { effect, signal, untracked } from "@preact/signals";
 import { connect, ticketFrom } from "../../client/index.js";
 import type { Connection, ConnectionState } from "../../client/types.d.ts";
 import { API } from "../api/api.ts";
@@ -38,8 +38,10 @@ function open(): void {
 export function follow(): void {
   effect(() => {
     key.value;
-    open();
-    void load();
+    untracked(() => {
+      open();
+      void load();
+    });
   });
 }
 
