@@ -1,0 +1,137 @@
+"""The runs of ffmpeg that a plan takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.common.jobs import Plan
+from services.transcoder.media import AudioStream
+from services.transcoder.plan import command
+from services.transcoder.plan.audio import measure_filter
+from services.transcoder.plan.geometry import Size, target_size
+from services.transcoder.plan.model import OUTPUT, THUMBNAIL, Decision, Estimate, Pass, Request, TranscodePlan
+from services.transcoder.plan.video import VideoPlan
+
+__all__ = ["THUMBNAIL", "converting", "measuring"]
+
+_SMALL: Final = 320
+_EARLY: Final = 0.1  # the small picture shows the film so far in: the first frames are often black
+_LATEST_S: Final = 10.0
+_ANALYSIS_WEIGHT: Final = 0.6
+_MEASURE_WEIGHT: Final = 0.3
+
+
+def measuring(request: Request, tracks: Sequence[AudioStream], duration_s: float | None) -> TranscodePlan:
+    """A plan that only measures the loudness of `tracks`."""
+    args: list[str] = []
+    for number, track in enumerate(tracks):
+        args += ["-map", f"0:{track.index}", f"-filter:a:{number}", measure_filter(track)]
+    argv = (*command.beginning(level="info"), *command.reading(request), *args, *command.nowhere())
+    return TranscodePlan(
+        summary=Plan(format=request.fmt.name, duration_s=duration_s),
+        warnings=(),
+        passes=(Pass("measure", argv, duration_s, _MEASURE_WEIGHT),),
+        output=f"{OUTPUT}.{request.fmt.extension}",
+        thumbnail=None,
+        expected_s=duration_s,
+        promised=False,
+        expected_frames=None,
+        estimate=Estimate(None, None),
+        measures=tuple(track.index for track in tracks),
+    )
+
+
+def converting(
+    request: Request,
+    video: VideoPlan | None,
+    kept: Sequence[Decision],
+    *,
+    analysis: VideoPlan | None = None,
+    default: int | None = None,
+    duration_s: float | None = None,
+    thumbnail: bool = False,
+) -> tuple[Pass, ...]:
+    """The runs that make the output.
+
+    Args:
+        request: what the plan is made from.
+        video: what becomes of the picture, if there is one.
+        kept: the decisions on all streams to keep, in the order of the output's.
+        analysis: the picture as the first of two passes encodes it.
+        default: input index of the sound track to mark as the one to play.
+        duration_s: media seconds of the output.
+        thumbnail: True to make a small picture on the way.
+    """
+    if video is not None and video.decision.summary.target == "gif":
+        return _gif(request, video, duration_s)
+    if video is not None and video.decision.summary.target == "webp":
+        return _webp(request, video, duration_s)
+    init = video.encoder.init if video is not None and video.encoder is not None else ()
+    decoder = video.decoder if video is not None else ()
+    small = _thumbnail(request, video, duration_s) if video is not None and thumbnail else _NO_THUMBNAIL
+    argv = (
+        *command.beginning(init),
+        *command.reading(request, decoder),
+        *small.reading,
+        *command.streams(kept),
+        *command.default_marks(kept, default),
+        *command.metadata(request.info, kept, strip=request.options.metadata == "strip"),
+        *command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"),
+        *small.writing,
+    )
+    last = Pass("convert", argv, duration_s)
+    if analysis is None:
+        return (last,)
+    first = (
+        *command.beginning(init),
+        *command.reading(request, decoder),
+        *command.stream(analysis.decision, "v:0"),
+        *("-an", "-sn", *command.nowhere()),
+    )
+    return (Pass("analyse", first, duration_s, _ANALYSIS_WEIGHT), last)
+
+
+def _gif(request: Request, video: VideoPlan, duration_s: float | None) -> tuple[Pass, ...]:
+    """Two runs, for one would hold the whole film in memory until it knows its colours."""
+    begin = (*command.beginning(), *command.reading(request, video.decoder))
+    output = command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}")
+    return (
+        Pass("palette", (*begin, *command.finding_colours(video.decision)), duration_s, _ANALYSIS_WEIGHT),
+        Pass(
+            "convert",
+            (*begin, *command.reading_palette(), *command.using_colours(video.decision), *output),
+            duration_s,
+        ),
+    )
+
+
+def _webp(request: Request, video: VideoPlan, duration_s: float | None) -> tuple[Pass, ...]:
+    begin = (*command.beginning(), *command.reading(request, video.decoder))
+    output = command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}")
+    stream, counting = command.counted(video.decision)
+    return (Pass("convert", (*begin, *stream, *output, *counting), duration_s),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Thumbnail:
+    reading: tuple[str, ...] = ()
+    writing: tuple[str, ...] = ()
+
+
+_NO_THUMBNAIL: Final = _Thumbnail()
+
+
+def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> _Thumbnail:
+    """A small picture made in the same run: of the frames decoded anyway, or, in a copy, of a key frame."""
+    at_s = min((duration_s or 0.0) * _EARLY, _LATEST_S)
+    picture = video.picture
+    size = target_size(
+        Size(picture.width, picture.height, picture.sar), max_width=_SMALL, max_height=_SMALL, square=True
+    )
+    # A jpeg is always taken to be of BT.601 and full range.
+    scale = (f"scale={size.width}:{size.height}:out_color_matrix=bt601:out_range=pc", "setsar=1", "format=yuvj420p")
+    index = video.decision.index
+    if video.decision.copied:
+        return _Thumbnail(command.key_frames(request, request.start_s + at_s), command.thumbnail(f"1:{index}", scale))
+    pick = f"select=gte(t\\,{command.seconds(at_s)})"
+    return _Thumbnail((), command.thumbnail(f"0:{index}", (pick, *video.colours, *scale)))
