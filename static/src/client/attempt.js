@@ -4,7 +4,7 @@ const HANDSHAKE = 6_000;
 const WAKE_ANSWER = 4_000;
 const WAKE_SILENCE = 30_000;
 /** Frames that may come before the subscription is accepted. */
-const BEFORE = new Set(["hello", "error", "beat"]);
+const BEFORE = new Set(["hello", "error", "beat", "goodbye"]);
 /** The close code for a peer that fell silent.  Ours alone: no server sends it. */
 export const SILENT = 4408;
 
@@ -18,6 +18,8 @@ export class Attempt {
   #ended = false;
   #heardAt = 0;
   #asked = false;
+  /** @type {number | null} */
+  #retryAfter = null;
   /** True once the server has accepted the subscription. */
   up = false;
   /** When that was, in milliseconds since the epoch. */
@@ -67,6 +69,8 @@ export class Attempt {
   /** @param {any} frame */
   #message(frame) {
     if (this.#ended || frame === null || typeof frame !== "object") return;
+    if (frame.type === "hello") this.#session?.expect?.(Number(frame.heartbeat_s) * 1000);
+    if (frame.type === "goodbye") this.#retryAfter = Number(frame.retry_after_s) * 1000 || null;
     if (!this.up && !BEFORE.has(frame.type)) {
       this.up = true;
       this.upAt = this.#env.now();
@@ -96,7 +100,7 @@ export class Attempt {
   #end(ending) {
     if (this.#ended) return;
     this.close();
-    this.#on.down(ending);
+    this.#on.down({ ...ending, retryAfter: ending.retryAfter ?? this.#retryAfter });
   }
 
   /**

@@ -112,8 +112,8 @@ export class FeedConnection {
       return;
     }
     if (generation !== this.#generation) return;
-    const { url, api, jobs, headers = () => ({}) } = this.#options;
-    const context = { url, api, jobs, ticket, headers, after: this.#cursor, env: this.#env };
+    const { url, api, jobs, only, headers = () => ({}) } = this.#options;
+    const context = { url, api, jobs, only, ticket, headers, after: this.#cursor, env: this.#env };
     const attempt = new Attempt(transport, OPENERS[transport], context, {
       up: () => this.#isUp(attempt, rung),
       down: (ending) => this.#ended(attempt === this.#probe ? "probe" : "main", rung, attempt, ending),
@@ -167,8 +167,8 @@ export class FeedConnection {
   /** @param {Ending} ending of a connection that had been up */
   #lost(ending) {
     this.#rung = Math.max(0, this.#ladder.findIndex((transport) => this.#knownGood.has(transport)));
-    const hint = ending.retryAfter ?? (ending.code === GOING_AWAY ? 1_000 : 0);
-    this.#wait(hint * (0.5 + this.#env.random()) + this.#delay());
+    const unasked = ending.code === GOING_AWAY ? 2_000 * this.#env.random() : 0;
+    this.#wait((ending.retryAfter ?? unasked) + this.#delay());
   }
 
   /** An attempt did not come up: once more, then the next transport, then all of them again after a rest. */

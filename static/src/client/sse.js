@@ -12,9 +12,10 @@ import { SseParser } from "./sse-parser.js";
  * @param {import("./types.d.ts").SessionEvents} on
  * @returns {import("./types.d.ts").Session}
  */
-export function openSse({ url, jobs, after, ticket, env }, on) {
+export function openSse({ url, jobs, only, after, ticket, env }, on) {
   const address = new URL(`${url}/events`);
   for (const id of jobs === "*" ? ["*"] : jobs) address.searchParams.append("job_id", id);
+  if (only) address.searchParams.set("only", only);
   if (ticket) address.searchParams.set("ticket", ticket);
   const abort = new AbortController();
   let closed = false;
@@ -46,8 +47,12 @@ export function openSse({ url, jobs, after, ticket, env }, on) {
   }
 
   read().catch(() => down({ code: 1006 }));
+  const patience = { ask: 45_000, giveUp: 0 };
   return {
-    patience: { ask: 45_000, giveUp: 0 },
+    patience,
+    expect(heartbeat) {
+      if (heartbeat > 0) patience.ask = Math.max(10_000, 2.5 * heartbeat);
+    },
     ping() {}, // one way only: the server's comments are its signs of life
     close() {
       closed = true;

@@ -51,6 +51,8 @@ export interface ConnectOptions {
   api?: string;
   /** All of the caller's jobs, or some by id.  Default: `"*"`. */
   jobs?: "*" | string[];
+  /** `"terminal"`: no more than how the jobs end.  Default: everything. */
+  only?: "terminal";
   /** A cursor kept from an earlier connection, to be told what happened since. */
   after?: string | null;
   /** Called before each attempt for a one-time ticket; null means none is needed. */
@@ -103,6 +105,8 @@ export interface Session {
   /** Asks the peer for a sign of life, where the transport can. */
   ping: () => void;
   close: () => void;
+  /** The server has said how often it gives a sign of life, in milliseconds. */
+  expect?: (heartbeat: number) => void;
   /** How long silence may last before the peer is asked, and then given up, in milliseconds; null: forever. */
   patience: { ask: number; giveUp: number } | null;
 }
@@ -111,6 +115,7 @@ export interface SessionContext {
   url: string;
   api: string;
   jobs: "*" | string[];
+  only: "terminal" | undefined;
   after: string | null;
   ticket: string | null;
   headers: () => Record<string, string>;

@@ -5,7 +5,7 @@
  * @param {import("./types.d.ts").SessionEvents} on
  * @returns {import("./types.d.ts").Session}
  */
-export function openWebSocket({ url, jobs, after, ticket, env }, on) {
+export function openWebSocket({ url, jobs, only, after, ticket, env }, on) {
   if (!env.WebSocket) throw new Error("WebSocket is not available here");
   const address = new URL(`${url}/ws`);
   address.protocol = address.protocol.replace("http", "ws");
@@ -20,16 +20,15 @@ export function openWebSocket({ url, jobs, after, ticket, env }, on) {
     on.down(ending);
   };
   socket.onopen = () => {
-    for (const job_id of jobs === "*" ? ["*"] : jobs) {
-      socket.send(JSON.stringify({ type: "subscribe", job_id, ...(after ? { after } : {}) }));
-    }
+    const which = jobs === "*" ? { job_id: "*" } : { job_ids: jobs };
+    socket.send(JSON.stringify({ type: "subscribe", ...which, ...(after ? { after } : {}), ...(only ? { only } : {}) }));
   };
   socket.onmessage = ({ data }) => {
     if (closed) return;
     on.heard();
     on.message(parse(data));
   };
-  socket.onclose = ({ code, reason }) => down({ code, reason, retryAfter: retryHint(reason) });
+  socket.onclose = ({ code, reason }) => down({ code, reason });
   socket.onerror = () => {}; // a close always follows, and says more
 
   return {
@@ -51,14 +50,4 @@ function parse(data) {
   } catch {
     return null;
   }
-}
-
-/**
- * A server that shuts down may say in the close reason how many seconds to stay away: `… retry=2.5`.
- *
- * @param {string | undefined} reason
- */
-function retryHint(reason) {
-  const seconds = /\bretry[-_a-z]*[=:]\s*(\d+(?:\.\d+)?)/i.exec(reason ?? "")?.[1];
-  return seconds === undefined ? null : Number(seconds) * 1000;
 }

@@ -3,7 +3,7 @@ import { useComputed } from "@preact/signals";
 import type { AudioOptions, Format, Options } from "../api/types.ts";
 import { parseClock, parseNumber } from "../lib/parse.ts";
 import { clock } from "../lib/format.ts";
-import { type Choice, fitting } from "../state/choices.ts";
+import { type Choice, fitting } from "../lib/choice.ts";
 import { formatNamed, hasOption, offer } from "../state/formats.ts";
 import { type Item, InputField, SelectField, Switch } from "./controls.tsx";
 

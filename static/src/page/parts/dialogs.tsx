@@ -9,7 +9,7 @@ import { bytes } from "../lib/format.ts";
 import { isPicture, isSound } from "../lib/playable.ts";
 import { nameOf } from "../lib/words.ts";
 import { convertAgain, converting, download, playing } from "../state/actions.ts";
-import { type Choice, fitting } from "../state/choices.ts";
+import { type Choice, fitting } from "../lib/choice.ts";
 import { formatNamed } from "../state/formats.ts";
 import { ChoiceEditor, formatLabel } from "./choice-editor.tsx";
 import { Field, IconButton } from "./controls.tsx";

@@ -2,7 +2,8 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { bytes } from "../lib/format.ts";
-import { autoStart, defaultChoice, PRESETS, presetOf, setAutoStart, setDefaultChoice } from "../state/choices.ts";
+import { PRESETS, presetOf } from "../lib/choice.ts";
+import { autoStart, defaultChoice, setAutoStart, setDefaultChoice } from "../state/choices.ts";
 import { formatNamed, maxUploadSize } from "../state/formats.ts";
 import { counts } from "../state/jobs.ts";
 import { addFiles, uploads } from "../state/uploads.ts";

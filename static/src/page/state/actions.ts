@@ -4,7 +4,7 @@ import * as api from "../api/api.ts";
 import { ApiError } from "../api/api.ts";
 import { isActive, type Job } from "../api/types.ts";
 import { nameOf } from "../lib/words.ts";
-import type { Choice } from "./choices.ts";
+import type { Choice } from "../lib/choice.ts";
 import { forget, getJob, hide, load, takeJobs } from "./jobs.ts";
 import { announce, complain, dismiss, notify } from "./notices.ts";
 

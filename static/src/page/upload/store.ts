@@ -2,7 +2,7 @@
  * Unfinished uploads in IndexedDB, so that they survive a reload: what they are, how far they are known to be, and,
  * where the browser has room for it, the file itself.
  */
-import type { Choice } from "../state/choices.ts";
+import type { Choice } from "../lib/choice.ts";
 import type { Resume } from "./engine.ts";
 
 export interface StoredUpload {
