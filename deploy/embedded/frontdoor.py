@@ -53,6 +53,60 @@ http {{
 }}
 """
 
+# rclone answers a range with the right part and the wrong status, 200. nginx can mend that, but only by reading the
+# whole object for each part of it, and a player that seeks in a large film asks for many. So the store is only asked
+# whether the signature is good, and what is good is then read from its directory. Whatever isn't a clear yes, or isn't
+# found there, is left to the store to answer.
+_OBJECTS_READ = """\
+error_page 418 = @objects;
+if ($request_method = GET) { return 418; }
+"""
+_OBJECTS_SITE = """\
+recursive_error_pages on;
+location @objects {
+    auth_request /.signature;
+    auth_request_set $object_disposition $upstream_http_content_disposition;
+    error_page 401 403 500 = @store;
+    root store;
+    try_files $uri @store;
+    types {
+        video/mp4 mp4 m4v;
+        video/webm webm;
+        video/x-matroska mkv;
+        video/quicktime mov;
+        audio/mpeg mp3;
+        audio/mp4 m4a;
+        audio/ogg ogg opus;
+        audio/flac flac;
+        audio/wav wav;
+        image/gif gif;
+        image/jpeg jpg jpeg;
+        image/png png;
+        image/webp webp;
+        text/vtt vtt;
+    }
+    add_header Content-Disposition $object_disposition;
+    add_header Content-Security-Policy "default-src 'none'; img-src 'self'; media-src 'self'; sandbox" always;
+    add_header X-Content-Type-Options nosniff always;
+}
+location = /.signature {
+    internal;
+    proxy_pass http://store$request_uri;
+    proxy_pass_request_body off;
+    proxy_set_header Host $http_host;
+    proxy_set_header Range "bytes=0-0";
+    proxy_set_header If-None-Match "";
+    proxy_set_header If-Modified-Since "";
+    proxy_set_header If-Range "";
+}
+location @store {
+    proxy_pass http://store;
+    proxy_buffering off;
+    proxy_force_ranges on;
+    error_page 502 504 = @unavailable;
+}
+"""
+
 
 def fill_in(template: str, values: Mapping[str, str]) -> str:
     """Replace `${NAME}`, as envsubst does.
@@ -96,6 +150,8 @@ def front_door_files(
     return (
         FileSpec(settings.layout.nginx / "nginx.conf", main),
         FileSpec(settings.layout.nginx / "site.conf", site),
+        FileSpec(settings.layout.nginx / "objects_read.conf", _OBJECTS_READ),
+        FileSpec(settings.layout.nginx / "objects_site.conf", _OBJECTS_SITE),
     )
 
 

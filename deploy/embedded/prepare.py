@@ -44,9 +44,11 @@ def make_directories(layout: Layout) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def link_page(layout: Layout) -> None:
-    layout.page.unlink(missing_ok=True)
-    layout.page.symlink_to(_PAGE)
+def link_for_nginx(layout: Layout) -> None:
+    """The page and the objects, within nginx's prefix."""
+    for link, target in ((layout.page, _PAGE), (layout.nginx / "store", layout.objects)):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
 
 
 def page_is_built() -> bool:

@@ -11,7 +11,7 @@ from deploy.embedded.frontdoor import TEMPLATE, front_door_files, front_door_spe
 from deploy.embedded.layout import Layout
 from deploy.embedded.ports import free_ports
 from deploy.embedded.prepare import (
-    link_page,
+    link_for_nginx,
     locked,
     make_directories,
     plain_name,
@@ -63,7 +63,7 @@ def prepared(settings: EmbeddedSettings, caller: Mapping[str, str], *, vhost: st
         template = TEMPLATE.read_text()
         files = front_door_files(settings, template, as_root=os.geteuid() == 0, open_files=open_files)
         write_files((*broker_files(settings, credentials), *files))
-        link_page(layout)
+        link_for_nginx(layout)
         epmd_port, dist_port = settings.epmd_port, settings.amqp_dist_port
         free = iter(free_ports(2))
         environment = service_environment(settings, credentials, caller, vhost=vhost)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -228,3 +228,48 @@ async def test_the_page_may_load_nothing_from_elsewhere(own_stack: Stack, http: 
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert "default-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda url: url[:-4] + "0000",
+        lambda url: url.replace("film.mp4", "other.mp4"),
+        lambda url: url.replace("Expires=300", "Expires=600"),
+        lambda url: url.partition("?")[0],
+    ],
+)
+async def test_without_its_own_signature_an_object_is_not_to_be_had(
+    film: str, http: aiohttp.ClientSession, spoil: Callable[[str], str]
+) -> None:
+    async with http.get(spoil(film)) as answer:
+        assert answer.status in (400, 403)
+        assert answer.content_type in ("application/xml", "text/xml")
+        assert CONTENT[:100] not in await answer.read()
+
+
+async def test_an_object_that_is_not_there_is_404(own_stack: Stack, http: aiohttp.ClientSession) -> None:
+    async with http.get(await get_url(own_stack, "processed/none.mp4")) as answer:
+        assert answer.status == 404
+        assert "NoSuchKey" in await answer.text()
+
+
+async def test_an_object_comes_with_the_type_of_its_name_and_nothing_runs(
+    own_stack: Stack, http: aiohttp.ClientSession
+) -> None:
+    for name, content_type in (("a.webm", "video/webm"), ("a.html", "application/octet-stream")):
+        await (await http.put(await put_url(own_stack, f"uploads/{name}"), data=b"<script>")).read()
+        async with http.get(await get_url(own_stack, f"uploads/{name}")) as answer:
+            assert answer.content_type == content_type
+
+
+async def test_with_the_store_away_reading_is_told_as_a_problem(
+    own_stack: Stack, film: str, http: aiohttp.ClientSession
+) -> None:
+    await own_stack.stop("s3")
+    try:
+        async with http.get(film) as answer:
+            assert answer.status == 503
+            assert answer.content_type == "application/problem+json"
+    finally:
+        await own_stack.start("s3")
