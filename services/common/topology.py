@@ -105,7 +105,15 @@ QUEUES: Final = (
             "x-stream-max-segment-size-bytes": 4 * _MIB,
         },
     ),
-    Queue(GATEWAY_QUEUE, ((EVENTS, "job.#"),), {"x-queue-type": "quorum"}),
+    # Not job.queued: that is the gateway's own, and would double what every new job costs it.
+    Queue(
+        GATEWAY_QUEUE,
+        tuple(
+            (EVENTS, f"job.{event}.#")
+            for event in ("started", "progress", "retrying", "completed", "failed", "cancelled")
+        ),
+        {"x-queue-type": "quorum"},
+    ),
     Queue(GATEWAY_DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
     Queue(DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
 )

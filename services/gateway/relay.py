@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from random import uniform
 from typing import Final
 
+import anyio
+
 from services.common.bus import Bus, PublishError, UnroutableError, declare
 from services.common.logs import get_logger
 from services.gateway.store.engine import StoreUnavailableError
@@ -22,13 +24,20 @@ _CONFIRM_TIMEOUT_S: Final = 10.0
 
 
 class Relay:
-    """Sends what is in the outbox.  `run` belongs in the service's task group."""
+    """Sends what is in the outbox.  `run` belongs in the service's task group.
+
+    On a database of its own it goes on to the next messages while the confirmed ones are being forgotten, along
+    with other transactions.  On a shared one it forgets them first, for another gateway may be the next to send.
+    """
 
     def __init__(self, store: Store, bus: Bus) -> None:
         self._store = store
         self._bus = bus
         self._wake = asyncio.Event()
         self._wake.set()
+        self._after = 0  # all up to this number are confirmed, though perhaps not forgotten yet
+        self._confirmed: list[int] = []
+        self._some_confirmed = asyncio.Event()
         store.on_commit(self._committed)
 
     def _committed(self, commit: Committed) -> None:
@@ -37,6 +46,11 @@ class Relay:
 
     async def run(self) -> None:
         """Send until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._forget_confirmed)
+            await self._send_all()
+
+    async def _send_all(self) -> None:
         pause = _BACKOFF_S[0]
         while True:
             await self._bus.wait_connected()
@@ -62,22 +76,44 @@ class Relay:
         """Send the oldest messages; True if that was all there was.
 
         Raises:
-            PublishError: one was not confirmed; it and all after it are still there.
+            PublishError: one was not confirmed; it and all after it will be tried again.
         """
         async with self._store.claim("relay") as ours:
-            if not ours:  # another gateway is sending, and will come to our messages too
-                self._wake.clear()
-                return True
             self._wake.clear()
-            messages = await self._store.read(next_messages, BATCH)
-            if not messages:
+            if not ours:  # another gateway is sending, and will come to our messages too
                 return True
+            messages = await self._store.read(next_messages, self._after, BATCH)
             results = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
             sent = [message.id for message, result in zip(messages, results, strict=True) if result is None]
-            if sent:
-                await self._store.write(delete_sent, sent)
+            if len(sent) < len(messages) or self._store.shared:
+                await self._forget(sent)
+            else:
+                self._confirmed += sent
+                self._some_confirmed.set()
+                self._after = max([self._after, *sent])
         await self._raise_first(results)
         return len(messages) < BATCH
+
+    async def _forget(self, sent: list[int]) -> None:
+        if sent:
+            await self._store.write(delete_sent, sent)
+
+    async def _forget_confirmed(self) -> None:
+        """Forget what was confirmed, when a transaction is made anyway.
+
+        A crash before that sends some messages twice, which their readers are made for.
+        """
+        while True:
+            await self._some_confirmed.wait()
+            sent, self._confirmed = self._confirmed, []
+            self._some_confirmed.clear()
+            while True:
+                try:
+                    await self._store.write(delete_sent, sent, patient=True)
+                except StoreUnavailableError:
+                    await asyncio.sleep(_BACKOFF_S[1])
+                else:
+                    break
 
     async def _publish(self, message: OutboxMessage) -> None:
         await self._bus.publish(message.exchange, message.routing_key, message.body, timeout_s=_CONFIRM_TIMEOUT_S)

@@ -13,6 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 _BUSY_TIMEOUT_S: Final = 10
 _CACHE_KIB: Final = 65_536
 _READERS: Final = 4
+# Pages of 4 KiB after which the log is worked into the database: seldom, for that takes as long as many commits.
+_CHECKPOINT_PAGES: Final = 8000
 
 # What a database that is gone, full or confused makes the libraries raise.
 DATABASE_ERRORS: Final = (SQLAlchemyError, OSError, TimeoutError)
@@ -109,6 +111,7 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         f"cache_size = -{_CACHE_KIB}",
+        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
         "temp_store = MEMORY",
     )
 

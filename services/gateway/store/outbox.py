@@ -12,6 +12,7 @@ from services.gateway.store.writer import Transaction
 
 _NEXT: Final = (
     select(outbox.c.id, outbox.c.exchange, outbox.c.routing_key, outbox.c.body)
+    .where(outbox.c.id > bindparam("after"))
     .order_by(outbox.c.id)
     .limit(bindparam("limit"))
 )
@@ -28,9 +29,9 @@ class OutboxMessage:
     body: bytes
 
 
-def next_messages(conn: Connection, limit: int) -> list[OutboxMessage]:
-    """The oldest messages, in the order to send them."""
-    return [OutboxMessage(*row) for row in conn.execute(_NEXT, {"limit": limit})]
+def next_messages(conn: Connection, after: int, limit: int) -> list[OutboxMessage]:
+    """The oldest messages numbered above `after`, in the order to send them."""
+    return [OutboxMessage(*row) for row in conn.execute(_NEXT, {"after": after, "limit": limit})]
 
 
 def delete_sent(tx: Transaction, items: Sequence[Sequence[int]]) -> list[Exception | None]:

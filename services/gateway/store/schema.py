@@ -70,6 +70,7 @@ outbox = Table(
     Column("routing_key", String(255), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", TIME, nullable=False),
+    sqlite_autoincrement=True,  # a number is never given twice, so "after the last one sent" means something
 )
 
 # One row a task that only one gateway may do at a time; it is claimed by locking the row.

@@ -48,14 +48,14 @@ class Store:
         """Write until cancelled."""
         await self._writer.run()
 
-    async def write(self, operation: Operation[Item, Result], item: Item) -> Result:
-        """Do `operation` on `item`; returns when it is on disk.
+    async def write(self, operation: Operation[Item, Result], item: Item, *, patient: bool = False) -> Result:
+        """Do `operation` on `item`; returns when it is on disk, which may take a moment longer if `patient`.
 
         Raises:
             StoreUnavailableError: nothing was changed.
             Exception: what the operation gave as this item's result.
         """
-        return await self._writer.submit(operation, item)
+        return await self._writer.submit(operation, item, patient=patient)
 
     async def read(self, query: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """The answer of `query` on a connection that cannot change anything.

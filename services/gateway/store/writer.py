@@ -28,6 +28,7 @@ from services.gateway.store.schema import outbox
 log = get_logger(__name__)
 
 MAX_BATCH: Final = 512
+PATIENCE_S: Final = 0.05
 _RETRIES: Final = 3
 
 Item = TypeVar("Item")
@@ -80,20 +81,29 @@ class Writer:
         self._engine = engine
         self._on_commit = on_commit
         self._waiting: list[_Request] = []
+        self._patient: list[_Request] = []
         self._wake = asyncio.Event()
         self._closed = False
 
-    async def submit(self, operation: Operation[Item, Result], item: Item) -> Result:
+    async def submit(self, operation: Operation[Item, Result], item: Item, *, patient: bool = False) -> Result:
         """Do `operation` on `item` within the next transaction; returns when that is on disk.
+
+        With `patient` it goes along with somebody else's transaction, or has its own after `PATIENCE_S`.
 
         Raises:
             StoreUnavailableError: nothing was changed.
         """
         if self._closed:
             raise StoreUnavailableError("closed")
-        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Request(operation, item, future))
-        self._wake.set()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        request = _Request(operation, item, future)
+        if patient:
+            self._patient.append(request)
+            loop.call_later(PATIENCE_S, self._wake.set)
+        else:
+            self._waiting.append(request)
+            self._wake.set()
         return await future
 
     async def run(self) -> None:
@@ -101,6 +111,7 @@ class Writer:
         try:
             while True:
                 await self._wake.wait()
+                self._wake.clear()
                 with anyio.CancelScope(shield=True):
                     await self._drain()
         finally:
@@ -109,10 +120,11 @@ class Writer:
                 await self._drain()
 
     async def _drain(self) -> None:
+        self._waiting += self._patient
+        self._patient = []
         while self._waiting:
             batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
             await self._write(batch)
-        self._wake.clear()
 
     async def _write(self, batch: list[_Request]) -> None:
         try:

@@ -50,6 +50,7 @@ def upgrade() -> None:
         sa.Column("routing_key", sa.String(255), nullable=False),
         sa.Column("body", sa.LargeBinary, nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
+        sqlite_autoincrement=True,
     )
     op.create_table("claims", sa.Column("name", sa.String(32), primary_key=True))
     op.bulk_insert(sa.table("claims", sa.column("name")), [{"name": "relay"}, {"name": "sweep"}])
