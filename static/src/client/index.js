@@ -1,7 +1,7 @@
 /**
  * The push client of the Cloud Video Conversion System: follow jobs live, from any page, with no dependency.
  *
- *     import { connect } from "https://videos.example/client.js";
+ *     import { connect } from "./client.js";
  *
  *     const feed = connect({
  *       url: "https://videos.example",

@@ -36,3 +36,5 @@ void restore();
 watchAttention();
 deleteBeforeLeaving();
 window.addEventListener("online", hurry);
+// What uploading needs is fetched ahead of the first file, but after everything that shows.
+setTimeout(() => void import("./upload/engine.ts").catch(() => {}), 1_500);

@@ -1,6 +1,7 @@
 /** All files on their way in, and how far they are together. */
 import { bytes, duration, many, percent, rate } from "../lib/format.ts";
-import { pauseAll, startAll, total, uploads } from "../state/uploads.ts";
+import { total, uploads } from "../state/upload-items.ts";
+import { pauseAll, startAll } from "../state/uploads.ts";
 import { ProgressBar } from "./controls.tsx";
 import { UploadRow } from "./upload-row.tsx";
 

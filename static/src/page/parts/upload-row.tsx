@@ -6,7 +6,7 @@ import { optionWords } from "../lib/words.ts";
 import { fitting } from "../lib/choice.ts";
 import { autoStart } from "../state/choices.ts";
 import * as queue from "../state/uploads.ts";
-import type { Upload } from "../state/uploads.ts";
+import type { Upload } from "../state/upload-items.ts";
 import { ChoiceEditor, formatItems, formatLabel } from "./choice-editor.tsx";
 import { formatNamed } from "../state/formats.ts";
 import { IconButton, ProgressBar, Select } from "./controls.tsx";

@@ -5,7 +5,7 @@ import { many } from "../lib/format.ts";
 import type { Job } from "../api/types.ts";
 import { active, onTransition } from "./jobs.ts";
 import { announce } from "./notices.ts";
-import { total } from "./uploads.ts";
+import { total } from "./upload-items.ts";
 
 const NAME = "Cloud Video Conversion";
 

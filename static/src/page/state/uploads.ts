@@ -2,38 +2,19 @@
  * The files on their way in: a queue that sends a few at a time, goes on after a pause, a lost connection or a reload,
  * and makes a job of each file that has arrived.
  */
-import { batch, computed, signal, type Signal } from "@preact/signals";
+import { batch, signal } from "@preact/signals";
 import { backoff } from "../../client/backoff.js";
 import { ApiError, abortUpload, createJob } from "../api/api.ts";
 import { rememberSize } from "../lib/sizes.ts";
+import type { EngineEvents, Resume } from "../upload/engine.ts";
 import { type Choice, fitting } from "../lib/choice.ts";
 import { bytes } from "../lib/format.ts";
-import { startUpload } from "../upload/engine.ts";
 import * as store from "../upload/store.ts";
 import { autoStart, defaultChoice } from "./choices.ts";
 import { formatNamed, maxUploadSize } from "./formats.ts";
 import { takeJobs } from "./jobs.ts";
 import { complain, notify } from "./notices.ts";
-
-/**
- * - `queued`: waits for its turn · `sending` · `paused` by the user
- * - `waiting`: for the connection, to go on by itself
- * - `lost`: the page was reloaded and the browser no longer has the file; it must be chosen again
- * - `sent`: all there; the user decides when it is converted · `starting`: the job is being made
- * - `failed`: it cannot go on, `error` says why
- */
-export type UploadState = "queued" | "sending" | "paused" | "waiting" | "lost" | "sent" | "starting" | "failed";
-
-export interface Upload extends Omit<store.StoredUpload, "paused" | "storedAt"> {
-  state: UploadState;
-  /** Bytes that have arrived. */
-  sent: number;
-  /** Bytes a second, lately. */
-  rate: number | null;
-  error: string | null;
-  /** Its options are open: it does not start by itself. */
-  held: boolean;
-}
+import { find, inTransit, isTheSame, save, type Upload, update, uploads } from "./upload-items.ts";
 
 interface Work {
   file: Blob | null;
@@ -46,48 +27,18 @@ interface Work {
 
 const AT_ONCE = 3;
 const works = new Map<string, Work>();
-export const uploads = signal<Signal<Upload>[]>([]);
-
-const inTransit: ReadonlySet<UploadState> = new Set(["queued", "sending", "waiting", "paused"]);
-
-/** How far all of them are together; null if nothing is on its way. */
-export const total = computed(() => {
-  const all = uploads.value.map((upload) => upload.value).filter(({ state }) => inTransit.has(state));
-  if (all.length === 0) return null;
-  const sum = (pick: (upload: Upload) => number) => all.reduce((value, upload) => value + pick(upload), 0);
-  const [size, sent, rate] = [sum((u) => u.size), sum((u) => u.sent), sum((u) => u.rate ?? 0)];
-  return { count: all.length, size, sent, rate, paused: all.every(({ state }) => state === "paused") };
-});
-
-const find = (id: string) => uploads.peek().find((upload) => upload.peek().id === id);
-
-function update(id: string, change: Partial<Upload>): void {
-  const upload = find(id);
-  if (upload) upload.value = { ...upload.peek(), ...change };
-}
-
-function save(id: string): void {
-  const upload = find(id)?.peek();
-  if (!upload) return;
-  const { state, sent: _s, rate: _r, error: _e, held: _h, ...kept } = upload;
-  void store.saveUpload({ ...kept, paused: state === "paused", storedAt: Date.now() });
-}
 
 const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, "0")).join("");
 
 // --- coming in ------------------------------------------------------------------------------------------------------
 
 export function addFiles(files: File[]): void {
-  const fresh = files.filter((file) => !reattach(file) && !isKnown(file));
-  const skipped = files.length - fresh.length;
+  const left = files.filter((file) => !reattach(file));
+  const fresh = left.filter((file) => !isKnown(file));
+  if (fresh.length < left.length) notify("What is being uploaded already was not added again.");
   batch(() => fresh.forEach(add));
-  if (fresh.length === 0 && skipped > 0 && !files.some(isKnown)) return;
-  if (fresh.length === 0 && skipped > 0) notify("This file is already being uploaded.");
   next();
 }
-
-const isTheSame = (upload: Upload, file: File) =>
-  upload.name === file.name && upload.size === file.size && upload.lastModified === file.lastModified;
 
 const isKnown = (file: File) =>
   uploads.peek().some((each) => inTransit.has(each.peek().state) && isTheSame(each.peek(), file));
@@ -98,7 +49,6 @@ function reattach(file: File): boolean {
   if (!upload) return false;
   (works.get(upload.id) as Work).file = file;
   update(upload.id, { state: "queued" });
-  next();
   return true;
 }
 
@@ -159,7 +109,7 @@ function send(id: string): void {
   if (!upload || !work?.file) return;
   update(id, { state: "sending", error: null, rate: null });
   work.mark = { at: 0, bytes: 0 };
-  work.stop = startUpload(work.file, upload.name, upload.resume, {
+  work.stop = startWhenLoaded(work.file, upload.name, upload.resume, {
     progress: (sent) => progressed(id, work, sent),
     begun: (resume) => {
       update(id, { resume });
@@ -170,18 +120,33 @@ function send(id: string): void {
   });
 }
 
+/** Uppy comes only when somebody uploads: the page shows sooner without it. */
+function startWhenLoaded(file: Blob, name: string, resume: Resume | null, on: EngineEvents): () => void {
+  let stop: (() => void) | null = null;
+  let stopped = false;
+  import("../upload/engine.ts").then(
+    ({ startUpload }) => {
+      if (!stopped) stop = startUpload(file, name, resume, on);
+    },
+    (error: Error) => on.failed(error),
+  );
+  return () => {
+    stopped = true;
+    stop?.();
+  };
+}
+
 const SAMPLE = 500;
 
 function progressed(id: string, work: Work, sent: number): void {
   const now = performance.now();
   const { at, bytes: before } = work.mark;
-  const before_ = find(id)?.peek().rate ?? null;
-  let rate = before_;
+  let rate = find(id)?.peek().rate ?? null;
   if (at === 0 || sent < before) {
     work.mark = { at: now, bytes: sent };
   } else if (now - at > SAMPLE) {
     const sample = ((sent - before) / (now - at)) * 1000;
-    rate = before_ === null ? sample : before_ * 0.6 + sample * 0.4;
+    rate = rate === null ? sample : rate * 0.6 + sample * 0.4;
     work.mark = { at: now, bytes: sent };
   }
   work.failures = 0;
