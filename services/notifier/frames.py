@@ -9,6 +9,9 @@ from enum import IntEnum
 from typing import Final
 
 _FIN_TEXT: Final = 0x81
+_FIN_CLOSE: Final = 0x88
+_FIN_PONG: Final = 0x8A
+_MAX_REASON: Final = 123
 _RSV1: Final = 0x40
 _SHORT: Final = 126
 _MEDIUM: Final = 1 << 16
@@ -92,3 +95,14 @@ def beat(flavour: Flavour, cursor: str | None) -> bytes:
         return WS_PING
     event = sse_beat(cursor)
     return chunk(event) if flavour is Flavour.SSE_CHUNKED else event
+
+
+def ws_close(code: int, reason: str) -> bytes:
+    """A close frame."""
+    payload = code.to_bytes(2) + reason.encode()[:_MAX_REASON]
+    return bytes((_FIN_CLOSE, len(payload))) + payload
+
+
+def ws_pong(payload: bytes) -> bytes:
+    """The answer to a ping, whose `payload` a control frame holds."""
+    return bytes((_FIN_PONG, len(payload))) + payload

@@ -13,7 +13,7 @@ from services.notifier import protocol
 from services.notifier.connection import Connection
 from services.notifier.events import Batch, Event
 from services.notifier.fanout import Fanout
-from services.notifier.frames import Flavour, beat
+from services.notifier.frames import Flavour, beat, ws_pong
 from services.notifier.heartbeats import Wheel
 from services.notifier.limits import HubConfig, Stats
 from services.notifier.outputs import Close, Drop, Fetch, Output, Write
@@ -110,6 +110,18 @@ class Hub:
             self._strike(connection, ErrorCode.BAD_MESSAGE, _BAD_MESSAGE.format("not text"))
         else:
             self._understand(connection, text, now)
+
+    def pinged(self, connection: Connection, payload: bytes, now: float, *, unread: int) -> None:
+        """A ping of the WebSocket protocol itself from the client; limited as its messages are."""
+        if connection.closed:
+            return
+        connection.awaiting_life = False
+        if unread > self.config.unread_bytes:
+            self._evict(connection, CloseCode.TRY_LATER, "reading too slowly", "slow")
+        elif self._allowed(connection, now):
+            self.fanout.write(connection, ws_pong(payload))
+        else:
+            self._strike(connection, ErrorCode.RATE_LIMITED, _RATE_LIMITED)
 
     def fell_behind(self, connection: Connection, batch: Batch, now: float) -> None:
         """A broadcast was not written to `connection`, because too much is unread."""
