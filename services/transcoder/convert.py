@@ -156,7 +156,7 @@ class _Run:
             plan = self._plan(able, parse_loudness(result.stderr, plan.measures))
         _log.info("plan_made", streams=[stream.model_dump() for stream in plan.summary.streams])
         result = await self._run_passes(plan)
-        return self._verified(plan, result)
+        return await self._verified(plan, result)
 
     def _plan(self, able: Capabilities, loudness: LoudnessByIndex | None) -> TranscodePlan:
         name = self.source.name if self.source.parent == self.workdir else str(self.source)
@@ -207,16 +207,13 @@ class _Run:
             raise diagnose.failure(result)
         return result
 
-    def _verified(self, plan: TranscodePlan, result: Result) -> Conversion:
+    async def _verified(self, plan: TranscodePlan, result: Result) -> Conversion:
         output = self.workdir / plan.output
         fmt = FORMATS[self.output_format]
-        found = diagnose.written(
-            result,
-            size=_size(output),
-            expected_s=plan.expected_s,
-            promised=plan.promised,
-            frames=plan.expected_frames,
-        )
+        found_s = result.last.out_time_s
+        if diagnose.looks_short(plan.expected, found_s) and fmt.kind != "image":
+            found_s = (await probe(output, self.tools)).duration_s
+        found = diagnose.written(result, plan.expected, size=_size(output), found_s=found_s)
         outputs = [LocalOutput(output, fmt.kind, fmt.content_type)]
         if plan.thumbnail is not None and _size(self.workdir / plan.thumbnail) > 0:
             outputs.append(LocalOutput(self.workdir / plan.thumbnail, "thumbnail", "image/jpeg"))

@@ -98,51 +98,70 @@ def _by_signal(returncode: int) -> ErrorCode:
             return ErrorCode.INTERNAL
 
 
-def written(
-    result: Result, *, size: int, expected_s: float | None, promised: bool, frames: int | None
-) -> list[Warning_]:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What an output should hold.
+
+    Attributes:
+        duration_s: its length in seconds; None if nobody knew.
+        promised: True if the input itself declared that length for the streams used.
+        frames: pictures; None if nobody knew.
+    """
+
+    duration_s: float | None = None
+    promised: bool = False
+    frames: int | None = None
+
+
+def looks_short(expected: Expected, found_s: float | None) -> bool:
+    """True if ffmpeg's own account of what it wrote is so short of what was expected that it needs a closer look.
+
+    Its account ends with the time at which the last frame is decoded, some frames before it is shown.
+    """
+    if expected.duration_s is None or found_s is None:
+        return False
+    return expected.duration_s - found_s > _told_from(expected.duration_s)
+
+
+def written(result: Result, expected: Expected, *, size: int, found_s: float | None) -> list[Warning_]:
     """What to warn of in an output that ffmpeg calls done.
 
     Args:
         result: of the run that wrote it.
+        expected: what it should hold.
         size: of the output in bytes.
-        expected_s: seconds it should hold; None if nobody knew.
-        promised: True if the input itself declared that length for the streams used.
-        frames: pictures it should hold; None if nobody knew.
+        found_s: its length in seconds; None if that could not be told.
 
     Raises:
         JobFailure: the output is empty, or too much of it is missing.
     """
-    last = result.last
-    if size == 0 or last.frame == 0 or last.out_time_s == 0:
+    if size == 0 or result.last.frame == 0 or found_s == 0:
         raise JobFailure(ErrorCode.CORRUPT_INPUT, detail=f"nothing was written\n{result.stderr}")
     return [
-        *_missing(result, expected_s, promised=promised),
-        *_frames_missing(result, frames),
+        *_missing(result, expected, found_s),
+        *_frames_missing(result, expected.frames),
         *_damaged(result),
     ]
 
 
-def _missing(result: Result, expected_s: float | None, *, promised: bool) -> list[Warning_]:
-    found = result.last.out_time_s
-    if expected_s is None or found is None:
+def _told_from(expected_s: float) -> float:
+    return max(_MISSING_TOLD_S, _MISSING_TOLD * expected_s)
+
+
+def _missing(result: Result, expected: Expected, found_s: float | None) -> list[Warning_]:
+    if expected.duration_s is None or found_s is None:
         return [_CUT] if result.cut_short else []
-    missing = expected_s - found
-    evidence = promised or result.cut_short
-    if evidence and missing > max(_MISSING_FAILS_S, _MISSING_FAILS * expected_s):
+    missing = expected.duration_s - found_s
+    lengths = f"{_seconds(expected.duration_s)} of this file only {_seconds(found_s)}"
+    evidence = expected.promised or result.cut_short
+    if evidence and missing > max(_MISSING_FAILS_S, _MISSING_FAILS * expected.duration_s):
         raise JobFailure(
             ErrorCode.TRUNCATED_INPUT,
-            f"Of the {_seconds(expected_s)} of this file only {_seconds(found)} are there. "
-            "It was probably cut off while it was copied; upload the whole file again.",
+            f"Of the {lengths} are there. It was probably cut off while it was copied; upload the whole file again.",
             detail=result.stderr,
         )
-    if missing > max(_MISSING_TOLD_S, _MISSING_TOLD * expected_s):
-        return [
-            Warning_(
-                code="truncated_input",
-                message=f"The file says it is {_seconds(expected_s)} long, but {_seconds(found)} were found.",
-            )
-        ]
+    if missing > _told_from(expected.duration_s):
+        return [Warning_(code="truncated_input", message=f"Of the {lengths} were found.")]
     return [_CUT] if result.cut_short else []
 
 

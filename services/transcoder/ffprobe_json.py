@@ -28,7 +28,7 @@ _SUBTITLES_AS_TEXT: Final = frozenset(
 # ffprobe's field orders: the first letter is the field coded first, the second the one shown first.
 _PARITIES: Final[dict[str, Parity]] = {"tt": "tff", "bt": "tff", "bb": "bff", "tb": "bff"}
 _IDENTITY: Final = (65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30)
-_COLOURS: Final = ("color_range", "color_space", "color_transfer", "color_primaries")
+_DECODED: Final = ("pix_fmt", "color_range", "color_space", "color_transfer", "color_primaries")
 
 
 def parse(probed: Json) -> MediaInfo:
@@ -66,11 +66,9 @@ def _video(stream: Json, frames: Sequence[Json], packets: Sequence[Json]) -> Vid
     interlaced, flagged = _interlacing(stream, own)
     tags = _tags(stream)
     disposition = _mapping(stream.get("disposition"))
-    # The decoder knows colours that the container leaves out.
-    shown: Json = {
-        **stream,
-        **{key: value for frame in own[:1] for key, value in frame.items() if key in _COLOURS},
-    }
+    # The decoder knows what the container leaves out.
+    decoded = {key: value for frame in own[:1] for key, value in frame.items() if key in _DECODED}
+    shown: Json = {**stream, **decoded}
     return VideoStream(
         **_common(stream),
         profile=_text(stream.get("profile")),
@@ -78,7 +76,7 @@ def _video(stream: Json, frames: Sequence[Json], packets: Sequence[Json]) -> Vid
         width=_positive_int(stream.get("width")) or 0,
         height=_positive_int(stream.get("height")) or 0,
         sar=_ratio(stream.get("sample_aspect_ratio"), ":") or SQUARE,
-        pix_fmt=_text(stream.get("pix_fmt")),
+        pix_fmt=_text(shown.get("pix_fmt")),
         rotation=rotation,
         mirrored=mirrored,
         interlaced=interlaced,

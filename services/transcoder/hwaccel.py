@@ -45,7 +45,7 @@ async def detect(tools: Tools, wanted: Hwaccel, workdir: Path) -> tuple[Hardware
     if wanted == "none":
         return None, frozenset()
     for kind in _ORDER if wanted == "auto" else (wanted,):
-        if wanted == "auto" and not any(Path("/dev").glob(_DEVICES[kind])):
+        if wanted == "auto" and not _has_device(kind):
             continue
         codecs = await _working(tools, kind, hardware_codecs(kind), workdir)
         if codecs:
@@ -54,6 +54,10 @@ async def detect(tools: Tools, wanted: Hwaccel, workdir: Path) -> tuple[Hardware
     level = _log.info if wanted == "auto" else _log.warning
     level("hardware_missing", wanted=wanted, using="the processor")
     return None, frozenset()
+
+
+def _has_device(kind: Hardware) -> bool:
+    return any(Path("/dev").glob(_DEVICES[kind]))
 
 
 async def _working(tools: Tools, kind: Hardware, codecs: Sequence[str], workdir: Path) -> frozenset[str]:

@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
-from typing import Literal
 
 from pydantic import Field
 
 from services.common.settings import ByteSize, CommonSettings, Port, Seconds
+from services.transcoder.hwaccel import Hwaccel
+from services.transcoder.sandbox import Mode
 
 
 class TranscoderSettings(CommonSettings):
@@ -24,14 +25,12 @@ class TranscoderSettings(CommonSettings):
     ffmpeg_threads: int = Field(
         0, ge=0, le=256, description="Threads of one ffmpeg; 0 shares the cores among the concurrent jobs"
     )
-    sandbox: Literal["auto", "bubblewrap", "none"] = Field(
-        "auto", description="How ffmpeg is kept in: bubblewrap where it works (auto), or only its process limits (none)"
+    ffmpeg_memory: ByteSize = Field(8 << 30, description="Address space that one ffmpeg may use")
+    max_output_size: ByteSize = Field(50 * 10**9, description="Largest file that a conversion may write")
+    sandbox: Mode = Field(
+        "auto", description="Walls round ffmpeg: `auto` is bubblewrap where it works, `none` process limits only"
     )
-    hwaccel: Literal["auto", "none", "nvenc", "qsv", "vaapi"] = Field(
-        "auto", description="Hardware encoder, tried at the start; without a working one the processor encodes"
-    )
-    ffmpeg_memory: ByteSize = Field(8 << 30, description="Address space of one ffmpeg; one that needs more fails")
-    max_output_size: ByteSize = Field(16 << 30, description="Largest file that one ffmpeg may write")
+    hwaccel: Hwaccel = Field("auto", description="Hardware encoder: `auto` tries them, `none` uses the processor")
     stall_timeout: Seconds = Field(120.0, gt=0, description="ffmpeg without progress for longer is ended, and retried")
     max_job_seconds: Seconds = Field(6 * 3600.0, gt=0, description="Longest time one attempt may take in ffmpeg")
     drain_timeout: Seconds = Field(

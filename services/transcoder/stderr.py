@@ -9,9 +9,9 @@ from typing import Final
 TAIL_BYTES: Final = 32 * 1024
 _MAX_LINE: Final = 4 * 1024
 _DAMAGE: Final = re.compile(
-    rb"error while decoding|Error while decoding|concealing \d+|corrupt (?:decoded|input)|corrupted|"
+    rb"error while decoding|Error while decoding|concealing \d+|corrupt (?:decoded|input packet)|corrupted|"
     rb"Invalid NAL|invalid new backstep|Header missing|decode_slice_header error|no frame!|"
-    rb"Error submitting packet to decoder|channel element .* is not allocated|Packet corrupt|"
+    rb"Error submitting packet to decoder|channel element .* is not allocated|"
     rb"Invalid data found when processing input|ac-tex damaged|invalid (?:cbp|mb_type|level prefix)|"
     rb"damaged at|overread|Prediction is not allowed"
 )

@@ -8,6 +8,7 @@ from services.common.errors import ErrorCode, JobFailure
 from services.common.formats import FORMATS
 from services.common.jobs import StreamPlan
 from services.common.options import Options, check
+from services.transcoder.diagnose import Expected
 from services.transcoder.media import AudioStream, MediaInfo, Stream, SubtitleStream, VideoStream
 from services.transcoder.plan import passes
 from services.transcoder.plan.audio import choose_tracks, default_track, plan_audio
@@ -97,9 +98,7 @@ def make_plan(
         ),
         output=f"{OUTPUT}.{request.fmt.extension}",
         thumbnail=THUMBNAIL if small else None,
-        expected_s=duration_s,
-        promised=_promised(request, picture, tracks),
-        expected_frames=_frames(request, picture, video),
+        expected=Expected(duration_s, _promised(request, picture, tracks), _frames(request, picture, video)),
         estimate=estimate(request, video, audio, rate=rate, duration_s=duration_s),
         hardware=bool(video and video.encoder and video.encoder.hardware),
     )

@@ -95,7 +95,8 @@ def thumbnail(stream_name: str, filters: Sequence[str]) -> tuple[str, ...]:
     """One frame of `stream_name` as a small jpeg."""
     return (
         *("-map", stream_name, "-filter:v", ",".join(filters)),
-        *("-frames:v", "1", "-c:v", "mjpeg", "-q:v", _THUMBNAIL_QUALITY, "-map_metadata", "-1"),
+        *("-frames:v", "1", "-fps_mode", "passthrough", "-map_metadata", "-1"),
+        *("-c:v", "mjpeg", "-q:v", _THUMBNAIL_QUALITY, "-strict", "unofficial", "-color_range", "pc"),
         *("-update", "1", "-f", "image2", f"file:{THUMBNAIL}"),
     )
 

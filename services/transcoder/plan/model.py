@@ -8,6 +8,7 @@ from typing import Final, Literal
 from services.common.formats import Format
 from services.common.jobs import Plan, StreamPlan, Warning_
 from services.common.options import Options
+from services.transcoder.diagnose import Expected
 from services.transcoder.media import MediaInfo
 
 OUTPUT: Final = "output"  # names in the working directory; the output's has its format's extension
@@ -146,9 +147,7 @@ class TranscodePlan:
             be made again with what it measured.
         output: the name of the main output.
         thumbnail: the name of the small picture, None if there will be none.
-        expected_s: media seconds of the output; None if unknown.
-        promised: True if the streams used declare that length themselves.
-        expected_frames: pictures of the output; None if unknown.
+        expected: what the output should hold.
         estimate: of size and time.
         hardware: True if a hardware encoder is used.
         measures: input indexes of the tracks whose loudness is to be measured.
@@ -159,9 +158,7 @@ class TranscodePlan:
     passes: tuple[Pass, ...]
     output: str
     thumbnail: str | None
-    expected_s: float | None
-    promised: bool
-    expected_frames: int | None
+    expected: Expected
     estimate: Estimate
     hardware: bool = False
     measures: tuple[int, ...] = ()

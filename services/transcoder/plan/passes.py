@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.common.jobs import Plan
+from services.transcoder.diagnose import Expected
 from services.transcoder.media import AudioStream
 from services.transcoder.plan import command
 from services.transcoder.plan.audio import measure_filter
@@ -33,9 +34,7 @@ def measuring(request: Request, tracks: Sequence[AudioStream], duration_s: float
         passes=(Pass("measure", argv, duration_s, _MEASURE_WEIGHT),),
         output=f"{OUTPUT}.{request.fmt.extension}",
         thumbnail=None,
-        expected_s=duration_s,
-        promised=False,
-        expected_frames=None,
+        expected=Expected(duration_s),
         estimate=Estimate(None, None),
         measures=tuple(track.index for track in tracks),
     )
@@ -129,7 +128,7 @@ def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> 
         Size(picture.width, picture.height, picture.sar), max_width=_SMALL, max_height=_SMALL, square=True
     )
     # A jpeg is always taken to be of BT.601 and full range.
-    scale = (f"scale={size.width}:{size.height}:out_color_matrix=bt601:out_range=pc", "setsar=1", "format=yuvj420p")
+    scale = (f"scale={size.width}:{size.height}:out_color_matrix=bt601:out_range=pc", "setsar=1", "format=yuv420p")
     index = video.decision.index
     if video.decision.copied:
         return _Thumbnail(command.key_frames(request, request.start_s + at_s), command.thumbnail(f"1:{index}", scale))
