@@ -6,6 +6,8 @@ Base units, no job or user ids as labels.  The two `api_` names are older than t
 from aioprometheus.collectors import REGISTRY, Counter, Gauge, Histogram
 from aioprometheus.renderer import render
 
+from services.common import resources
+
 _SHORT = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]
 _LONG = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0]
 
@@ -41,8 +43,23 @@ PUSH_SECONDS = Histogram("video_push_latency_seconds", "Seconds from an event's 
 BROKER_CONNECTED = Gauge("video_broker_connected", "1 while the broker connection is up")
 BROKER_RECONNECTS = Counter("video_broker_reconnects_total", "Times the broker connection was made again")
 
+PROCESS_CPU = Counter("video_process_cpu_seconds_total", "Processor time of the service and of its child processes")
+PROCESS_MEMORY = Gauge("video_process_resident_memory_bytes", "Resident memory of the service and of its children")
+
+
+def _measure_resources() -> None:
+    for of, usage in (("service", resources.own()), ("children", resources.descendants())):
+        if usage is None:
+            continue
+        labels = {"of": of}
+        # A child that ends between two looks may take some time with it; a counter must not fall for that.
+        known = PROCESS_CPU.values.get(labels)
+        PROCESS_CPU.set(labels, max(usage.cpu_s, known or 0.0))
+        PROCESS_MEMORY.set(labels, usage.memory_bytes)
+
 
 def exposition(accept: str) -> tuple[bytes, dict[str, str]]:
     """The metrics in the format that the `Accept` header asks for, and its HTTP headers."""
+    _measure_resources()
     body, headers = render(REGISTRY, [accept] if accept else [])
     return body, headers
