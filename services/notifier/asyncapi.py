@@ -124,9 +124,9 @@ def _operation(action: str, channel: str, summary: str, models: tuple[type[BaseM
 def document(settings: NotifierSettings) -> dict[str, Any]:
     """The document; the notifier serves it at `/asyncapi.json`."""
     everything = (*_CLIENT, *_SERVER, *_EVENTS)
-    described: list[tuple[type[BaseModel], JsonSchemaMode]] = [
-        (model, "validation" if model in _CLIENT else "serialization") for model in (*everything, Placed)
-    ]
+    outgoing: tuple[type[BaseModel], ...] = (*_SERVER, *_EVENTS, Placed)
+    described: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in _CLIENT]
+    described += [(model, "serialization") for model in outgoing]
     _, defined = models_json_schema(described, ref_template="#/components/schemas/{model}")
     codes = "\n".join(f"- {int(code)}: {meaning}" for code, meaning in _CLOSE_CODES.items())
     events_channel = _channel("/events", "Server-Sent Events", _ON_STREAM, EventsQuery.model_json_schema())

@@ -57,8 +57,8 @@ class Driver:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
-        self._soon: asyncio.Handle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = float("inf")
         self._fetch: Callable[[Fetch], None] | None = None
         self._empty = asyncio.Event()
         self._empty.set()
@@ -156,20 +156,16 @@ class Driver:
 
     def _schedule(self) -> None:
         wake_at = self._hub.wake_at
-        if wake_at is None or self._soon is not None:
+        if wake_at is None or wake_at >= self._timer_at:
             return
-        if wake_at <= self._loop.time():
-            # Not at once: what else has arrived in this turn of the loop is to go along.
-            self._soon = self._loop.call_soon(self._wake)
-        elif self._timer is None or wake_at < self._timer.when():
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = self._loop.call_at(wake_at, self._wake)
-
-    def _wake(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._soon = None
+        # Not at once, even if it is due: what else has arrived in this turn of the loop is to go along.
+        self._timer_at = wake_at
+        self._timer = self._loop.call_at(wake_at, self._wake)
+
+    def _wake(self) -> None:
+        self._timer, self._timer_at = None, float("inf")
         for connection in self._hub.slow:
             if connection.sink.pipe.get_write_buffer_size() <= LOW_WATER:
                 self._hub.caught_up(connection)

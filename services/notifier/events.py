@@ -32,7 +32,7 @@ class Event:
         self.terminal = fields["type"] in TERMINAL_EVENTS
         self.lossy = fields["type"] == _LOSSY
         self.time = datetime.fromisoformat(fields["time"]).timestamp()
-        self.frame = ws_text(orjson.dumps({**fields, "cursor": self.cursor}))
+        self.frame = ws_text(orjson.dumps({"type": fields["type"], **fields, "cursor": self.cursor}))
         self.measured = False
 
     def encode(self, flavour: Flavour) -> bytes:
