@@ -23,6 +23,8 @@ DEAD_LETTERS = Counter("video_dead_letters_total", "Work messages that were dead
 QUEUE_DEPTH = Gauge("video_queue_depth", "Jobs waiting for a transcoder")
 QUEUE_AGE = Gauge("video_queue_oldest_age_seconds", "Age of the oldest waiting job")
 OUTBOX_BACKLOG = Gauge("video_outbox_backlog", "Messages on disk that the broker has not confirmed yet")
+OUTBOX_AGE = Gauge("video_outbox_oldest_age_seconds", "Age of the oldest of them")
+COLLECTED = Counter("video_collected_total", "Objects, uploads and rows removed for their age, by kind")
 
 FFMPEG_RUNNING = Gauge("video_ffmpeg_processes", "Running ffmpeg processes")
 WORKERS_BUSY = Gauge("video_workers_busy", "Jobs in work in this transcoder")

@@ -325,8 +325,11 @@ class Storage:
 
     async def list_multiparts(self, prefix: str = "") -> list[OpenUpload]:
         """The first thousand multipart uploads under `prefix` that are still open."""
-        with _Translated():
-            page = await self._client._list_multipart_uploads(self._bucket, prefix=prefix)  # noqa: SLF001
+        try:
+            with _Translated():
+                page = await self._client._list_multipart_uploads(self._bucket, prefix=prefix)  # noqa: SLF001
+        except ObjectMissingError:  # some stores say "no such upload" where there are none
+            return []
         return [
             OpenUpload(str(u.object_name), str(u.upload_id), u.initiated_time or datetime.now(UTC))
             for u in page.uploads

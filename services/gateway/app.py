@@ -10,8 +10,9 @@ from services.common.logs import get_logger
 from services.common.storage import StorageError
 from services.common.web import Check, Problem, add_health, errors_middleware
 from services.gateway.context import Call, Gateway
+from services.gateway.docs import add_docs
 from services.gateway.routes import ROUTES, Handler
-from services.gateway.store.engine import StoreUnavailableError
+from services.gateway.store.engine import StoreRefusedError, StoreUnavailableError
 from services.gateway.store.reads import ping
 
 log = get_logger(__name__)
@@ -37,6 +38,8 @@ def _bound(gateway: Gateway, handler: Handler) -> _WebHandler:
         except StoreUnavailableError as error:
             log.warning("database_unavailable", error=repr(error))
             raise _unavailable("The database") from error
+        except StoreRefusedError as error:
+            raise Problem(422, "This request holds data that can't be stored.") from error
         except StorageError as error:
             log.warning("storage_unavailable", error=repr(error))
             raise _unavailable("The object store") from error
@@ -83,4 +86,5 @@ def make_app(gateway: Gateway) -> web.Application:
     for route in ROUTES:
         app.router.add_route(route.method, route.path, _bound(gateway, route.handler))
     add_health(app, _checks(gateway))
+    add_docs(app)
     return app

@@ -17,13 +17,8 @@ from services.gateway.models import JobRequest
 from services.gateway.parsing import invalid, read_body
 from services.gateway.store.creation import KeyReusedError, NewJob
 from services.gateway.store.creation import create_jobs as creation
-from services.gateway.store.rows import JobState, blank, encode, etag, render
+from services.gateway.store.rows import JobState, blank, encode, etag, render, storable
 from services.gateway.uploads import too_large
-
-
-def _storable(filename: str | None) -> str | None:
-    """The name with what no database text can hold replaced."""
-    return filename.replace("\0", "\ufffd") if filename else filename
 
 
 def check_wishes(wanted: JobRequest) -> None:
@@ -66,7 +61,7 @@ def new_state(tenant: str, wanted: JobRequest) -> JobState:
         job_id=job_id,
         tenant=tenant,
         status=Status.QUEUED.value,
-        filename=_storable(wanted.filename),
+        filename=storable(wanted.filename),
         input_path=wanted.input_path,
         output_format=wanted.output_format,
         output_path=output_key(tenant, job_id, FORMATS[wanted.output_format].extension),

@@ -1,6 +1,5 @@
 """The gateway's parts, put together and started."""
 
-from contextlib import AsyncExitStack
 from functools import partial
 
 import anyio
@@ -10,9 +9,12 @@ from services.common.lifecycle import Service, Stop
 from services.common.logs import get_logger
 from services.common.storage import Storage, StorageError
 from services.common.web import serve
+from services.gateway import retention
 from services.gateway.app import make_app
 from services.gateway.auth import authenticator
 from services.gateway.context import Gateway
+from services.gateway.dead import Undertaker
+from services.gateway.gauges import measure
 from services.gateway.limits import CountLimit, RateLimit
 from services.gateway.objects import Objects
 from services.gateway.projector import Projector
@@ -20,6 +22,7 @@ from services.gateway.relay import Relay
 from services.gateway.settings import GatewaySettings
 from services.gateway.store.reads import count_queued, count_uploads
 from services.gateway.store.store import Store
+from services.gateway.sweeps import Sweeper
 from services.gateway.waiters import Waiters
 
 log = get_logger(__name__)
@@ -64,27 +67,30 @@ async def _ensure_bucket(storage: Storage) -> None:
 
 
 async def start(settings: GatewaySettings, service: Service, stop: Stop) -> None:
-    """Run until `stop` is requested, then let go in order: intake, requests, events, outbox, database."""
-    async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(Store(settings.database))
-        storage = await stack.enter_async_context(Storage(settings))
-        bus = Bus(settings.amqp_url.get_secret_value(), name="gateway")
-        gateway = await make_gateway(settings, store, storage, bus)
-        service.start("store", store.run)
-        service.start("bucket", partial(_ensure_bucket, storage))
-        service.start("bus", bus.run)
-        service.start("relay", Relay(store, bus).run)
-        service.start("projector", Projector(store, bus).run)
-        service.start(
-            "http",
-            partial(
-                serve,
-                make_app(gateway),
-                settings.gateway_host,
-                settings.gateway_port,
-                shutdown_timeout_s=settings.shutdown_timeout / 2,
-            ),
-        )
-        await stop.requested.wait()
-        gateway.waiters.close()
-        await service.stop_all()
+    """Start the parts.  They stop in the reverse order: requests, then what works in the background, then writes."""
+    store = await service.enter(Store(settings.database))
+    storage = await service.enter(Storage(settings))
+    bus = Bus(settings.amqp_url.get_secret_value(), name="gateway")
+    projector = Projector(store, bus)
+    gateway = await make_gateway(settings, store, storage, bus)
+    service.start("store", store.run)
+    service.start("bucket", partial(_ensure_bucket, storage))
+    service.start("bus", bus.run)
+    service.start("relay", Relay(store, bus).run)
+    service.start("projector", projector.run)
+    service.start("undertaker", Undertaker(store, bus).run)
+    service.start("sweeper", Sweeper(settings, store, bus, projector).run)
+    service.start("retention", partial(retention.run, settings, store, storage))
+    service.start("gauges", partial(measure, store))
+    service.start(
+        "http",
+        partial(
+            serve,
+            make_app(gateway),
+            settings.gateway_host,
+            settings.gateway_port,
+            shutdown_timeout_s=settings.shutdown_timeout / 2,
+        ),
+    )
+    await stop.requested.wait()
+    gateway.waiters.close()

@@ -246,6 +246,12 @@ class DeadQuery(LenientModel):
     before: Annotated[int, Field(ge=1, le=MAX_INTEGER)] | None = Field(None, description="Only those with a lower id.")
 
 
+class DeadPath(LenientModel):
+    """Which dead letter."""
+
+    id: Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+
+
 class FieldError(AnswerModel):
     """What is wrong with one field."""
 

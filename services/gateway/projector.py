@@ -103,15 +103,21 @@ class Projector:
             self._urgent.clear()
 
     async def _apply(self, events: Sequence[Event]) -> None:
-        pause = _BACKOFF_S[0]
-        while True:
-            try:
-                verdicts = await asyncio.gather(*(self._store.write(apply_events, event) for event in conflate(events)))
-            except StoreUnavailableError:
+        todo, pause = conflate(events), _BACKOFF_S[0]
+        while todo:
+            results = await asyncio.gather(
+                *(self._store.write(apply_events, event) for event in todo), return_exceptions=True
+            )
+            again = []
+            for event, result in zip(todo, results, strict=True):
+                if isinstance(result, StoreUnavailableError):
+                    again.append(event)
+                elif isinstance(result, BaseException):
+                    # It would never fare better, and those behind it are not to wait for ever.
+                    log.error("event_not_applied", job_id=event["job_id"], type=event["type"], error=repr(result))
+                elif result is not Verdict.APPLY:
+                    log.debug("event_ignored", job_id=event["job_id"], type=event["type"], verdict=result.value)
+            todo = again
+            if todo:
                 await asyncio.sleep(uniform(pause / 2, pause))
                 pause = min(pause * 2, _BACKOFF_S[1])
-                continue
-            ignored = sum(verdict is not Verdict.APPLY for verdict in verdicts)
-            if ignored:
-                log.debug("events_ignored", number=ignored)
-            return

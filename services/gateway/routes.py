@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.common.jobs import Job
-from services.gateway import about, actions, jobs, models, multipart, reading, uploads
+from services.gateway import about, actions, dead_letters, jobs, models, multipart, reading, uploads
 from services.gateway.context import Call
 from services.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 
@@ -138,5 +138,21 @@ ROUTES: Final = (
     Route("POST", "/jobs/{job_id}/retry", actions.retry_job, "jobs", {202: Job}, problems=(404, 409)),
     Route("DELETE", "/jobs/{job_id}", actions.delete_job, "jobs", {204: None}, problems=(404, 409)),
     Route("GET", "/formats", about.get_formats, "about", {200: models.Formats}),
+    Route(
+        "GET",
+        "/dead-letters",
+        dead_letters.get_dead_letters,
+        "operation",
+        {200: models.DeadLetters},
+        query=models.DeadQuery,
+    ),
+    Route(
+        "POST",
+        "/dead-letters/{id}/redrive",
+        dead_letters.redrive_dead_letter,
+        "operation",
+        {202: models.Empty},
+        problems=(404, 409),
+    ),
     Route("POST", "/ws/ticket", about.issue_ticket, "push", {201: models.Ticket}),
 )

@@ -24,6 +24,10 @@ class StoreUnavailableError(Exception):
     """The database cannot be reached, is full, or failed: nothing was changed, another try later may work."""
 
 
+class StoreRefusedError(Exception):
+    """The database would not take these data; it is well, and the same again will fare no better."""
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turns the database's errors into `StoreUnavailableError`."""

@@ -10,7 +10,7 @@ from services.common import metrics
 from services.common.jobs import TERMINAL
 from services.common.projection import Verdict, changes, judge
 from services.gateway import outgoing
-from services.gateway.store.rows import FIXED, MUTABLE, JobState, blank, decode, encode
+from services.gateway.store.rows import FIXED, MUTABLE, JobState, blank, decode, encode, storable
 from services.gateway.store.schema import garbage, jobs
 from services.gateway.store.writer import Transaction
 
@@ -77,7 +77,7 @@ def apply_events(tx: Transaction, events: Sequence[Event]) -> list[Verdict | Exc
 
 
 def _adopt(event: Event) -> JobState:
-    fields = changes(None, event)
+    fields = {name: storable(value) for name, value in changes(None, event).items()}
     return blank(tenant=event["tenant"], queued_at=fields["created_at"]) | fields
 
 
@@ -86,8 +86,6 @@ def _advance(tx: Transaction, job: JobState, event: Event) -> JobState:
     if event["attempt"] > job["attempt"]:
         # A transcoder opened this attempt by itself; the ones the gateway opens are in the row already.
         state["retries"] = job["retries"] + event["attempt"] - job["attempt"]
-        code = str((event.get("reason") or {}).get("code", "worker_lost"))
-        tx.after.append(lambda: metrics.RETRIES.inc({"code": code}))
     if state["status"] == "QUEUED":
         state["queued_at"] = event["time"]
     elif state["status"] in TERMINAL:

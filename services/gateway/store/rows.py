@@ -50,6 +50,11 @@ def blank(**fields: Any) -> JobState:
     return state | fields
 
 
+def storable(value: Any) -> Any:
+    """`value` with the one character that no database text can hold replaced."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) else value
+
+
 def render(row: Mapping[str, Any] | RowMapping) -> dict[str, Any]:
     """A row as the API shows it, for orjson: JSON text is spliced in as it is."""
     return {

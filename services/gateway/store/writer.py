@@ -19,6 +19,7 @@ from services.common.jobs import now, timestamp
 from services.common.logs import get_logger
 from services.gateway.store.engine import (
     DATABASE_ERRORS,
+    StoreRefusedError,
     StoreUnavailableError,
     is_of_statement,
     is_retryable,
@@ -130,19 +131,19 @@ class Writer:
         try:
             await self._transact_retrying(batch)
         except DATABASE_ERRORS as error:
-            if len(batch) > 1 and is_of_statement(error):
-                await self._write_singly(batch)
+            if is_of_statement(error):
+                await self._write_singly(batch, StoreRefusedError(type(error).__name__))
             else:
                 log.error("write_failed", error=repr(error), requests=len(batch))  # noqa: TRY400 -- no bug of ours
                 _fail(batch, StoreUnavailableError(type(error).__name__))
         except Exception as error:  # noqa: BLE001 -- an operation's own mistake: its caller gets it, the writer lives on
-            if len(batch) > 1:
-                await self._write_singly(batch)
-            else:
-                _fail(batch, error)
+            await self._write_singly(batch, error)
 
-    async def _write_singly(self, batch: list[_Request]) -> None:
-        """One of them is at fault, and the others must not suffer for it."""
+    async def _write_singly(self, batch: list[_Request], error: Exception) -> None:
+        """One of `batch` has caused `error`, and the others must not suffer for it."""
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
         for request in batch:
             await self._write([request])
 

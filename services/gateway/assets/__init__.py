@@ -1,0 +1,1 @@
+"""What the documentation page is made of."""
