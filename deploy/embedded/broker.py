@@ -5,13 +5,15 @@ import shutil
 from pathlib import Path
 
 from deploy.embedded.credentials import Credentials
-from deploy.embedded.layout import Layout
 from deploy.embedded.settings import LOOPBACK, EmbeddedSettings
 from deploy.embedded.spec import AmqpProbe, FileSpec, ProcessSpec, TcpProbe
 
 USER = "video"
 # The port mapper is private, so the name needs to be no other than this, and the data go with the directory.
 NODE = "video@localhost"
+# RabbitMQ writes absolute paths into its data and trips over letters outside ASCII in them. By this name for its
+# working directory the data may lie under any path, and may be moved.
+_HOME = Path("/proc/self/cwd")
 _DAY_S = 86_400
 _DEBIAN_BIN = Path("/usr/lib/rabbitmq/bin")
 
@@ -37,9 +39,6 @@ def broker_files(settings: EmbeddedSettings, credentials: Credentials) -> tuple[
             f"listeners.tcp.local = {LOOPBACK}:{settings.amqp_port}",
             f"default_user = {USER}",
             f"default_pass = {credentials.amqp_password}",
-            "log.file = false",
-            "log.console = true",
-            "log.console.level = info",
             f"consumer_timeout = {round(delivery_timeout_s(settings.job_timeout) * 1000)}",
             "disk_free_limit.absolute = 64MB",
             "vm_memory_high_watermark.relative = 0.4",
@@ -55,11 +54,10 @@ def broker_files(settings: EmbeddedSettings, credentials: Credentials) -> tuple[
     )
 
 
-def broker_environment(home: Path, *, epmd_port: int, dist_port: int, amqp_port: int) -> dict[str, str]:
-    """The node's whole environment, for the server and for `rabbitmqctl`.
+def broker_environment(*, epmd_port: int, dist_port: int, amqp_port: int) -> dict[str, str]:
+    """The node's whole environment, for the server and for `rabbitmqctl`, to be started in the node's directory.
 
     Args:
-        home: the node's directory, by a plain name: streams don't survive a restart under one outside ASCII.
         epmd_port: where the port mapper listens.
         dist_port: where the node listens for `rabbitmqctl`.
         amqp_port: where the node listens for clients.
@@ -68,20 +66,21 @@ def broker_environment(home: Path, *, epmd_port: int, dist_port: int, amqp_port:
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         "LC_ALL": "C.UTF-8",
-        "HOME": str(home),
+        "HOME": str(_HOME),
         "ERL_EPMD_ADDRESS": LOOPBACK,
         "ERL_EPMD_PORT": str(epmd_port),
         "ERL_CRASH_DUMP_SECONDS": "0",
         "RABBITMQ_NODENAME": NODE,
         "RABBITMQ_NODE_PORT": str(amqp_port),
         "RABBITMQ_DIST_PORT": str(dist_port),
-        "RABBITMQ_MNESIA_BASE": str(home / "data"),
-        "RABBITMQ_LOG_BASE": str(home),
-        "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-        "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+        "RABBITMQ_MNESIA_BASE": str(_HOME / "data"),
+        "RABBITMQ_LOG_BASE": str(_HOME),
+        "RABBITMQ_LOGS": "-",
+        "RABBITMQ_CONFIG_FILE": str(_HOME / "rabbitmq.conf"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(_HOME / "enabled_plugins"),
         # Named although absent, or the ones in /etc/rabbitmq would count.
-        "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
-        "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+        "RABBITMQ_ADVANCED_CONFIG_FILE": str(_HOME / "advanced.config"),
+        "RABBITMQ_CONF_ENV_FILE": str(_HOME / "rabbitmq-env.conf"),
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
         # Schedulers bound to cores would make two copies, and ffmpeg, fight for the same one.
         "RABBITMQ_SCHEDULER_BIND_TYPE": "u",
@@ -96,13 +95,10 @@ def broker_tool(name: str) -> str:
     return str(direct) if direct.exists() else shutil.which(name) or name
 
 
-def broker_specs(
-    settings: EmbeddedSettings, layout: Layout, *, epmd_port: int, dist_port: int
-) -> tuple[ProcessSpec, ...]:
-    """The port mapper and the node, in this order. `layout` is `DATA_DIR` by a plain name."""
-    environment = broker_environment(
-        layout.broker, epmd_port=epmd_port, dist_port=dist_port, amqp_port=settings.amqp_port
-    )
+def broker_specs(settings: EmbeddedSettings, *, epmd_port: int, dist_port: int) -> tuple[ProcessSpec, ...]:
+    """The port mapper and the node, in this order."""
+    layout = settings.layout
+    environment = broker_environment(epmd_port=epmd_port, dist_port=dist_port, amqp_port=settings.amqp_port)
     return (
         ProcessSpec(
             name="epmd",

@@ -6,7 +6,7 @@ import shutil
 import signal
 from collections.abc import Mapping
 
-from deploy.embedded.layout import CHECKOUT, Layout
+from deploy.embedded.layout import CHECKOUT
 from deploy.embedded.settings import LOOPBACK, EmbeddedSettings
 from deploy.embedded.spec import FileSpec, HttpProbe, ProcessSpec
 from deploy.embedded.store import BUCKET
@@ -155,15 +155,16 @@ def front_door_files(
     )
 
 
-def front_door_spec(settings: EmbeddedSettings, layout: Layout) -> ProcessSpec:
-    """The master process. `layout` is `DATA_DIR` by a plain name: a `$` in its prefix is a variable to nginx."""
+def front_door_spec(settings: EmbeddedSettings) -> ProcessSpec:
+    layout = settings.layout
     reached_at = _REACHED_AT.get(settings.bind, settings.bind)
     return ProcessSpec(
         name="nginx",
+        # By its working directory, as a `$` in a prefix is the name of a variable to nginx.
         # Debian keeps it in /usr/sbin, which is not on every user's PATH.
         argv=(
             shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or "nginx",
-            *("-p", f"{layout.nginx}/", "-c", "nginx.conf", "-e", "stderr"),
+            *("-p", "./", "-c", "nginx.conf", "-e", "stderr"),
         ),
         env={"PATH": os.defpath},
         cwd=layout.nginx,

@@ -2,18 +2,13 @@
 
 import contextlib
 import fcntl
-import re
 import resource
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from deploy.embedded.layout import CHECKOUT, Layout
 from deploy.embedded.spec import FileSpec
 from deploy.embedded.store import BUCKET
 
-_PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
 _OPEN_FILES = 65_536
 _PAGE = CHECKOUT / "static" / "dist"
 
@@ -62,21 +57,6 @@ def write_files(files: Iterable[FileSpec]) -> None:
         file.path.touch(mode=0o600, exist_ok=False)
         file.path.write_text(file.text)
         file.path.chmod(file.mode)
-
-
-@contextlib.contextmanager
-def plain_name(directory: Path) -> Iterator[Path]:
-    """`directory` by a name without spaces or letters outside ASCII, for programs that stumble over them."""
-    if _PLAIN.fullmatch(str(directory)):
-        yield directory
-        return
-    holder = Path(tempfile.mkdtemp(prefix="video-"))
-    try:
-        alias = holder / "data"
-        alias.symlink_to(directory)
-        yield alias
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
 
 
 def raise_open_files() -> int:

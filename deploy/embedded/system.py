@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from deploy.embedded.broker import broker_files, broker_specs
 from deploy.embedded.credentials import Credentials, load_or_create
 from deploy.embedded.frontdoor import TEMPLATE, front_door_files, front_door_spec
-from deploy.embedded.layout import Layout
 from deploy.embedded.ports import free_ports
 from deploy.embedded.prepare import (
     link_for_nginx,
     locked,
     make_directories,
-    plain_name,
     raise_open_files,
     write_files,
 )
@@ -29,14 +27,12 @@ class System:
     """One copy, ready to be started.
 
     Attributes:
-        plain: `DATA_DIR` under a name in plain ASCII.
         environment: what the services are started with.
         processes: all of them, by name, in a possible order of start.
     """
 
     settings: EmbeddedSettings
     credentials: Credentials
-    plain: Layout
     environment: Mapping[str, str]
     processes: Mapping[str, ProcessSpec]
 
@@ -56,8 +52,7 @@ def prepared(settings: EmbeddedSettings, caller: Mapping[str, str], *, vhost: st
     """
     layout = settings.layout
     make_directories(layout)
-    with locked(layout), plain_name(layout.data_dir) as data_dir:
-        plain = Layout(data_dir)
+    with locked(layout):
         credentials = load_or_create(layout.secrets)
         open_files = raise_open_files()
         template = TEMPLATE.read_text()
@@ -68,15 +63,14 @@ def prepared(settings: EmbeddedSettings, caller: Mapping[str, str], *, vhost: st
         free = iter(free_ports(2))
         environment = service_environment(settings, credentials, caller, vhost=vhost)
         specs = (
-            *broker_specs(settings, plain, epmd_port=epmd_port or next(free), dist_port=dist_port or next(free)),
+            *broker_specs(settings, epmd_port=epmd_port or next(free), dist_port=dist_port or next(free)),
             store_spec(settings, credentials),
             *service_specs(settings, environment),
-            front_door_spec(settings, plain),
+            front_door_spec(settings),
         )
         yield System(
             settings=settings,
             credentials=credentials,
-            plain=plain,
             environment=environment,
             processes={spec.name: spec for spec in specs},
         )
