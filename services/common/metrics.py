@@ -18,6 +18,7 @@ JOBS_FINISHED = Counter("video_jobs_total", "Jobs that ended, by final status an
 JOB_SECONDS = Histogram("video_job_duration_seconds", "Seconds from QUEUED to COMPLETED", buckets=_LONG)
 STAGE_SECONDS = Histogram("video_stage_duration_seconds", "Seconds that jobs spend in a stage", buckets=_LONG)
 RETRIES = Counter("video_retries_total", "New attempts of jobs, by the error code that caused them")
+REDELIVERIES = Counter("video_redeliveries_total", "Work messages that came again, their receiver being gone")
 DEAD_LETTERS = Counter("video_dead_letters_total", "Work messages that were dead-lettered, by error code")
 
 QUEUE_DEPTH = Gauge("video_queue_depth", "Jobs waiting for a transcoder")
