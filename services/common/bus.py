@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import aio_pika
 import aiormq
+import anyio
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aiormq.exceptions import AMQPError, DeliveryError
 from aiormq.exceptions import PublishError as _AiormqPublishError
@@ -26,6 +27,7 @@ log = get_logger(__name__)
 
 HEARTBEAT_S: Final = 15
 _CONNECT_TIMEOUT_S: Final = 10.0
+_CLOSE_TIMEOUT_S: Final = 2.0
 _BACKOFF_S: Final = (0.1, 5.0)  # first and longest pause between attempts, each jittered
 
 # What a broken or refusing broker makes the library raise.
@@ -286,11 +288,11 @@ class Bus:
         connection, self._connection, self._publisher = self._connection, None, None
         if connection is None:
             return
-        try:
-            async with asyncio.timeout(2):
+        with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+            try:
                 await connection.close()
-        except BROKER_ERRORS as error:
-            log.debug("broker_close_failed", error=repr(error))
+            except BROKER_ERRORS as error:
+                log.debug("broker_close_failed", error=repr(error))
 
     async def _publishing_channel(self) -> aiormq.Channel:
         async with self._publisher_lock:
@@ -323,11 +325,12 @@ class Bus:
         try:
             await lost.wait()
         except asyncio.CancelledError:
-            try:
-                async with asyncio.timeout(2):
+            # Shielded: in a cancelled scope nothing else would get to the broker, and deliveries would go on.
+            with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
+                try:
                     await queue.cancel(tag)
-            except BROKER_ERRORS as error:
-                log.debug("consumer_cancel_failed", queue=name, error=repr(error))
+                except BROKER_ERRORS as error:
+                    log.debug("consumer_cancel_failed", queue=name, error=repr(error))
             raise
         if not channel.is_closed:
             await channel.close()

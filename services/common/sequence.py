@@ -2,13 +2,15 @@
 
 The gateway and, one after the other, several transcoders number the events of one job.  A writer that takes
 over cannot know the last number its predecessor used, but it knows when the predecessor could have begun and
-that nobody emits more than `MAX_EVENTS_PER_SECOND`; so it leaves that many numbers free.
+that nobody emits more than `MAX_EVENTS_PER_SECOND`; so it leaves that many numbers free.  Where it does not even
+know that, because a foreign program wrote the message, it leaves `MAX_EVENTS_PER_DELIVERY` for each predecessor.
 """
 
 from datetime import datetime
 from math import ceil
 
 MAX_EVENTS_PER_SECOND = 10
+MAX_EVENTS_PER_DELIVERY = 100_000
 
 
 def seq_after(seq: int, since: datetime | None, now: datetime) -> int:

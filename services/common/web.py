@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final
 from uuid import uuid4
 
+import anyio
 import orjson
 import structlog
 from aiohttp import web
@@ -150,4 +151,5 @@ async def serve(app: web.Application, host: str, port: int, *, shutdown_timeout_
         log.info("listening", host=host, port=port)
         await asyncio.Event().wait()
     finally:
-        await runner.cleanup()
+        with anyio.CancelScope(shield=True):
+            await runner.cleanup()

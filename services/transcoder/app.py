@@ -7,7 +7,7 @@ from services.common.bus import Bus
 from services.common.lifecycle import Service, Stop, run_service
 from services.common.settings import load_or_exit
 from services.common.storage import Storage
-from services.transcoder.convert import make_converter
+from services.transcoder.converter import make_converter
 from services.transcoder.pipeline import Pipeline
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.workdir import WorkDir
@@ -18,7 +18,7 @@ async def start(service: Service, stop: Stop, settings: TranscoderSettings, work
     """Start every part; when asked to stop, drain."""
     bus = Bus(settings.amqp_url.get_secret_value(), name="transcoder")
     storage = await service.enter(Storage(settings))
-    convert = await make_converter(settings)
+    convert = await make_converter(settings, workdir)
     worker = Worker(bus, Pipeline(storage, convert, workdir, settings), settings)
     service.start("bus", bus.run)
     service.start("http", lambda: _serve(settings, bus, storage))

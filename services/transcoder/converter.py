@@ -1,33 +1,39 @@
-"""Makes the converter that this machine and its settings allow, once, at the start."""
+"""The converter of this machine: its tools found, its hardware tried, its bounds taken from the settings."""
 
 import os
 
-from services.common.logs import get_logger
 from services.transcoder import hwaccel
 from services.transcoder.convert import Bounds, Converter
 from services.transcoder.sandbox import Limits
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.tools import discover
+from services.transcoder.workdir import WorkDir
 
-_log = get_logger(__name__)
 
-
-async def make_converter(settings: TranscoderSettings) -> Converter:
-    """The converter for `settings`.
+async def make_converter(settings: TranscoderSettings, workdir: WorkDir) -> Converter:
+    """Find out what this machine can do, and bind it.
 
     Raises:
-        ToolsMissingError: there is no ffmpeg here.
+        ToolsMissingError: there is no ffmpeg.
     """
-    limits = Limits(address_space=settings.ffmpeg_memory, file_size=settings.max_output_size)
-    tools = await discover(sandbox=settings.sandbox, limits=limits)
-    hardware, codecs = await hwaccel.detect(tools, settings.hwaccel, settings.work_path)
-    threads = settings.ffmpeg_threads or shared_threads(settings.worker_concurrency, os.cpu_count() or 1)
-    able = hwaccel.capabilities(tools, hardware, codecs, threads)
-    _log.info("converter_ready", sandbox=tools.sandbox.kind, hardware=hardware, threads=threads)
+    tools = await discover(
+        sandbox=settings.sandbox,
+        limits=Limits(
+            address_space=settings.ffmpeg_memory,
+            # No conversion that makes sense grows its input this much, and the work directory must outlive it.
+            file_size=settings.max_output_size,
+        ),
+    )
+    hardware, codecs = await hwaccel.detect(tools, settings.hwaccel, workdir.path)
+    able = hwaccel.capabilities(tools, hardware, codecs, ffmpeg_threads(settings))
     bounds = Bounds(stall_timeout_s=settings.stall_timeout, timeout_s=settings.max_job_seconds)
     return Converter(tools, able, bounds)
 
 
-def shared_threads(concurrency: int, cores: int) -> int | None:
-    """Threads of one ffmpeg when `concurrency` of them share `cores`; None for a machine of its own."""
-    return None if concurrency == 1 else max(1, -(-cores // concurrency))
+def ffmpeg_threads(settings: TranscoderSettings) -> int | None:
+    """Threads for one ffmpeg; None leaves it to the encoder, which then takes about one a core."""
+    if settings.ffmpeg_threads:
+        return settings.ffmpeg_threads
+    cores = os.cpu_count() or 1
+    # Oversubscribing by half keeps the cores busy while one job reads, writes or waits.
+    return max(1, round(cores * 1.5 / settings.worker_concurrency)) if settings.worker_concurrency > 1 else None

@@ -22,7 +22,7 @@ from services.common.messages import (
     WorkMessage,
     event_routing_key,
 )
-from services.common.sequence import seq_after
+from services.common.sequence import MAX_EVENTS_PER_DELIVERY, seq_after
 
 log = get_logger(__name__)
 
@@ -47,8 +47,9 @@ class Reporter:
         self._work = work
         self._attempt = attempt
         self._interval_s = interval_s
-        since: datetime | None = None if first else work.queued_at or now()
-        self.seq = seq_after(work.seq, since, now()) - 1
+        since = None if first else work.queued_at
+        unknown = 0 if first or since else work.deliveries * MAX_EVENTS_PER_DELIVERY
+        self.seq = seq_after(work.seq + unknown, since, now()) - 1
         self._latest: tuple[Stage, Progress] | None = None
         self._changed = asyncio.Event()
         self.percent: float | None = work.percent_floor

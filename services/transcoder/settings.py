@@ -25,12 +25,14 @@ class TranscoderSettings(CommonSettings):
     ffmpeg_threads: int = Field(
         0, ge=0, le=256, description="Threads of one ffmpeg; 0 shares the cores among the concurrent jobs"
     )
-    ffmpeg_memory: ByteSize = Field(8 << 30, description="Address space that one ffmpeg may use")
-    max_output_size: ByteSize = Field(50 * 10**9, description="Largest file that a conversion may write")
     sandbox: Mode = Field(
-        "auto", description="Walls round ffmpeg: `auto` is bubblewrap where it works, `none` process limits only"
+        "auto", description="`bubblewrap` to insist on it, `none` to do without, `auto` to use it where it works"
     )
-    hwaccel: Hwaccel = Field("auto", description="Hardware encoder: `auto` tries them, `none` uses the processor")
+    hwaccel: Hwaccel = Field(
+        "auto", description="Hardware encoder: `auto` for the first that works, a kind, or `none` for the processor"
+    )
+    ffmpeg_memory: ByteSize = Field(8 << 30, description="Address space of one ffmpeg; one that needs more fails")
+    max_output_size: ByteSize = Field(16 << 30, description="Largest file that one ffmpeg may write")
     stall_timeout: Seconds = Field(120.0, gt=0, description="ffmpeg without progress for longer is ended, and retried")
     max_job_seconds: Seconds = Field(6 * 3600.0, gt=0, description="Longest time one attempt may take in ffmpeg")
     drain_timeout: Seconds = Field(

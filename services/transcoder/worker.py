@@ -76,6 +76,7 @@ class Worker:
         self._settings = settings
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = False
         self.cancellations = Cancellations(bus, self._on_cancel)
 
     @property
@@ -90,6 +91,7 @@ class Worker:
 
     async def drain(self, hurried: asyncio.Event) -> None:
         """After `run` has ended: let runs finish within `drain_timeout`, then give the rest back."""
+        self._draining = True
         pending = set(self._tasks)
         if pending:
             log.info("draining", jobs=len(pending))
@@ -130,6 +132,13 @@ class Worker:
             metrics.DEAD_LETTERS.inc({"code": ErrorCode.BAD_MESSAGE})
             await delivery.reject()
             return
+        if self._draining:
+            # Came before the broker knew that we take no more; a copy goes back, as a return would be counted.
+            await self._publish_surely(None, work)
+            await delivery.ack()
+            return
+        if delivery.delivery_count:
+            metrics.REDELIVERIES.inc({})
         known = self._runs.get(work.job_id)
         if known is not None:
             # Delivered again while we are at it: the broker lost our first claim, or has two copies.

@@ -122,7 +122,7 @@ async def test_a_job_cancelled_while_it_waited_never_begins(own_stack: Stack, wa
 async def test_a_cancel_in_mid_job_ends_ffmpeg_and_leaves_nothing(
     transcoder: Stack, watcher: Watcher, media: MediaFiles
 ):
-    job_id = await watcher.request(await watcher.put(media.slow()), options=SLOW)
+    job_id = await watcher.request(await watcher.put(media.slow(12)), options=SLOW)
     await eventually(lambda: any((e["progress"]["percent"] or 0) > 0 for e in watcher.of(job_id, "progress")))
     children = descendants(transcoder.pid("transcoder"))
     assert children
@@ -137,7 +137,7 @@ async def test_a_cancel_in_mid_job_ends_ffmpeg_and_leaves_nothing(
 async def test_a_killed_transcoder_loses_no_job_and_leaves_no_litter(
     transcoder: Stack, watcher: Watcher, media: MediaFiles
 ):
-    job_id = await watcher.request(await watcher.put(media.slow(20)))
+    job_id = await watcher.request(await watcher.put(media.slow(12)))
     await eventually(lambda: any((e["progress"]["percent"] or 0) > 0 for e in watcher.of(job_id, "progress")))
     children = descendants(transcoder.pid("transcoder"))
     assert children
@@ -159,7 +159,7 @@ async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used
 ):
     await own_stack.stop("transcoder")
     await own_stack.start("transcoder", env={"DRAIN_TIMEOUT": "0"})
-    job_id = await watcher.request(await watcher.put(media.slow(20)))
+    job_id = await watcher.request(await watcher.put(media.slow(12)))
     await eventually(lambda: any((e["progress"]["percent"] or 0) > 5 for e in watcher.of(job_id, "progress")))
     own_stack.kill("transcoder", signal.SIGTERM)
     assert await own_stack.exited("transcoder", timeout=10) == 0
@@ -172,7 +172,7 @@ async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used
 
 
 async def test_two_copies_of_a_message_run_once(transcoder: Stack, watcher: Watcher, media: MediaFiles):
-    key = await watcher.put(media.slow(10))
+    key = await watcher.put(media.slow(12))
     job_id = await watcher.request(key)
     await watcher.seen(job_id, "started")
     await watcher.request(key, job_id=job_id)
@@ -193,7 +193,7 @@ async def test_a_broker_restart_in_mid_job_is_outlived(new_stack: NewStack, medi
     async with new_stack(own_broker=True) as stack:
         await stack.start("epmd", "rabbitmq", "s3", "transcoder")
         async with watching(stack) as watcher:
-            job_id = await watcher.request(await watcher.put(media.slow(30)))
+            job_id = await watcher.request(await watcher.put(media.slow(12)))
             await eventually(lambda: any((e["progress"]["percent"] or 0) > 0 for e in watcher.of(job_id, "progress")))
             await stack.restart("rabbitmq")
             done = await watcher.outcome(job_id)
@@ -211,7 +211,7 @@ async def test_a_job_longer_than_the_brokers_patience_runs_once(new_stack: NewSt
             await stack.rabbitmqctl("eval", f"application:set_env(rabbit, {name}, {value}).")
         await stack.start("transcoder")
         async with watching(stack) as watcher:
-            job_id = await watcher.request(await watcher.put(media.slow(40)), options=SLOW)
+            job_id = await watcher.request(await watcher.put(media.slow(12)))
             done = await watcher.outcome(job_id)
             assert (done["type"], done["attempt"]) == ("job.completed", 1)
             assert len(watcher.of(job_id, "started")) == 1
