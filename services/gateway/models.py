@@ -6,7 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.common.formats import FORMAT_NAMES
 from services.common.jobs import Job, Status, Time
-from services.common.options import options_schema
 
 # JSON numbers beyond this are not exact in every client.
 MAX_INTEGER = 2**53 - 1
@@ -67,7 +66,7 @@ class JobRequest(RequestModel):
     output_format: str = Field(
         description="A name from `GET /formats`.", json_schema_extra={"enum": list(FORMAT_NAMES)}
     )
-    options: dict[str, Any] = Field({}, json_schema_extra=lambda schema: schema.update(options_schema()))
+    options: dict[str, Any] = Field({}, description="As `GET /formats` describes them; held to `Options`.")
     filename: Filename | None = None
 
 

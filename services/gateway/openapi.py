@@ -10,7 +10,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway.models import ProblemDetails
+from services.common.options import Options
+from services.gateway.models import JobRequest, ProblemDetails
 from services.gateway.routes import ROUTES, Route
 
 _REF: Final = "#/components/schemas/{model}"
@@ -49,7 +50,7 @@ Every error is `application/problem+json`.
 
 
 def _models() -> list[type[BaseModel]]:
-    found: dict[type[BaseModel], None] = {ProblemDetails: None}
+    found: dict[type[BaseModel], None] = {ProblemDetails: None, Options: None}
     for route in ROUTES:
         for model in (route.body, *route.answers.values()):
             if model is not None:
@@ -63,7 +64,10 @@ def _schemas() -> tuple[dict[str, Any], dict[type[BaseModel], dict[str, Any]]]:
     modes = [(model, "serialization" if model in answers else "validation") for model in _models()]
     references, definitions = models_json_schema(modes, ref_template=_REF)  # type: ignore[arg-type]
     own: dict[Any, dict[str, Any]] = {model: schema for (model, _), schema in references.items()}
-    return definitions.get("$defs", {}), own
+    schemas: dict[str, Any] = definitions["$defs"]
+    # The options of a job are checked by themselves, after the format; the document shows what they are held to.
+    schemas[JobRequest.__name__]["properties"]["options"] = own[Options]
+    return schemas, own
 
 
 def _query_parameters(route: Route) -> Iterator[dict[str, Any]]:
