@@ -15,7 +15,7 @@ export const stageWords = (job: Job) => (job.stage ? STAGES[job.stage] ?? "Worki
 /** `55 frames/s`, `1.9× as fast as it plays`, `31 sec left`, as far as known. */
 export function paceWords({ progress: { fps, speed, eta_s } }: Job): string[] {
   return [
-    eta_s === null ? "" : `${duration(eta_s)} left`,
+    eta_s === null || eta_s < 1 ? "" : `${duration(eta_s)} left`,
     speed ? `${plain(speed, speed < 10 ? 1 : 0)}× speed` : "",
     fps ? `${plain(fps)} fps` : "",
   ].filter(Boolean);

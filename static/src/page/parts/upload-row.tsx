@@ -2,6 +2,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useId } from "preact/hooks";
 import { bytes, duration, percent, rate } from "../lib/format.ts";
+import { online } from "../lib/online.ts";
 import { optionWords } from "../lib/words.ts";
 import { fitting } from "../lib/choice.ts";
 import { autoStart } from "../state/choices.ts";
@@ -76,17 +77,20 @@ function statusWords(file: Upload): string {
   switch (state) {
     case "queued": return `Waiting to upload · ${bytes(size)}`;
     case "sending": {
+      if (!online.value) return waitingWords(of);
       const left = speed && speed > 0 ? [`${rate(speed)}`, `${duration((size - sent) / speed)} left`] : [];
       return ["Uploading", of, ...left].join(" · ");
     }
     case "paused": return `Paused · ${of}`;
-    case "waiting": return `Connection lost, going on by itself · ${of}`;
+    case "waiting": return waitingWords(of);
     case "lost": return "The page was reloaded. Choose the same file again to go on where it was.";
     case "sent": return [`Uploaded, to become ${formatLabel(file.choice.format)}`, ...options].join(" · ");
     case "starting": return "Starting the conversion";
     case "failed": return bytes(size);
   }
 }
+
+const waitingWords = (of: string) => `Connection lost, going on by itself · ${of}`;
 
 function UploadTile({ file }: { file: Upload }) {
   const { state } = file;

@@ -83,6 +83,15 @@ export function takeJobs(news: Job[]): void {
   batch(() => news.forEach((each) => take(each)));
 }
 
+/**
+ * Takes in what the push service remembers.  It does not hear of deletions, so a job that only it knows is asked for,
+ * unless it has ended: then the list has it, or nobody has.
+ */
+export function takeSnapshot(news: Job[]): void {
+  batch(() => news.filter(({ job_id }) => jobs.has(job_id)).forEach((each) => take(each)));
+  for (const each of news) if (!jobs.has(each.job_id) && isActive(each)) void fetchUnknown(each);
+}
+
 /** Takes in an event.  A job never heard of is asked for, unless the event tells all about it. */
 export function takeEvent(event: JobNews): void {
   const whole = jobs.has(event.job_id) || event.input_path !== undefined;
@@ -122,6 +131,7 @@ async function fetchUnknown(event: JobNews): Promise<void> {
 export async function load(which: "newest" | "older" = "newest"): Promise<void> {
   if (loading.value || (which === "older" && !nextCursor.value)) return;
   loading.value = true;
+  const known = new Set(jobs.keys());
   try {
     const page = await api.listJobs({ limit: PAGE, cursor: which === "older" ? (nextCursor.value ?? null) : null });
     batch(() => {
@@ -129,7 +139,7 @@ export async function load(which: "newest" | "older" = "newest"): Promise<void> 
       if (which === "older" || nextCursor.value === undefined) nextCursor.value = page.next_cursor;
       loadError.value = null;
     });
-    if (which === "newest") forgetDeleted(page.jobs, page.next_cursor === null);
+    if (which === "newest") forgetDeleted(known, page.jobs, page.next_cursor === null);
   } catch (error) {
     loadError.value = (error as Error).message;
     if (nextCursor.value === undefined && which === "newest") setTimeout(() => void load(), 3_000);
@@ -143,15 +153,14 @@ export async function loadForSearch(): Promise<void> {
   while (search.value && nextCursor.value && jobs.size < SEARCH_DEPTH && !loadError.value) await load("older");
 }
 
-/** Jobs that a full answer no longer holds were deleted elsewhere. */
-function forgetDeleted(newest: Job[], complete: boolean): void {
+/** Jobs that were known before the answer was asked for, and that it does not hold, have been deleted elsewhere. */
+function forgetDeleted(known: ReadonlySet<string>, newest: Job[], complete: boolean): void {
   const present = new Set(newest.map((job) => job.job_id));
   const oldest = complete ? "" : (newest.at(-1)?.created_at ?? "\uffff");
   batch(() => {
-    for (const [id, job] of jobs) {
-      const { created_at } = job.peek();
-      const settled = Date.now() - Date.parse(created_at) > 10_000; // not one that was made while the answer came
-      if (created_at > oldest && settled && !present.has(id)) forget(id);
+    for (const id of known) {
+      const created_at = jobs.get(id)?.peek().created_at ?? "";
+      if (created_at > oldest && !present.has(id)) forget(id);
     }
   });
 }

@@ -5,7 +5,7 @@ import type { Connection, ConnectionState } from "../../client/types.d.ts";
 import { API } from "../api/api.ts";
 import { askForKey, authHeaders, key } from "../api/session.ts";
 import type { Job } from "../api/types.ts";
-import { load, takeEvent, takeJobs } from "./jobs.ts";
+import { load, takeEvent, takeJobs, takeSnapshot } from "./jobs.ts";
 import type { JobNews } from "./merge.ts";
 
 export const connection = signal<ConnectionState>({
@@ -22,10 +22,10 @@ function open(): void {
     headers: authHeaders,
     ticket: key.peek() ? ticketFrom({ api, headers: authHeaders }) : null,
     onEvent: (event) => takeEvent(event as unknown as JobNews),
-    onSnapshot: ({ jobs, recovered, transport }) => {
-      takeJobs(jobs as unknown as Job[]);
-      // The push service remembers a day; the list may know of more, and of what was deleted meanwhile.
-      if (!recovered && transport !== "polling") void load();
+    onSnapshot: ({ jobs, transport }) => {
+      if (transport === "polling") return takeJobs(jobs as unknown as Job[]);
+      takeSnapshot(jobs as unknown as Job[]);
+      return void load(); // it knows of more than a day, and of what was deleted meanwhile
     },
     onState: (state) => {
       connection.value = state;
@@ -44,5 +44,9 @@ export function follow(): void {
     });
   });
 }
+
+document.addEventListener("visibilitychange", () => {
+  if (document.visibilityState === "visible" && connection.value.status === "live") void load();
+});
 
 export const retryNow = () => feed?.retry();
