@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import quote
 
 from deploy.docker import broker
+from services.common.settings import SECRETS_DIR
 
 # Users inside the images; 0 is for images that drop to their own user by themselves.
 SERVICES_UID: Final = 10001
@@ -62,13 +63,16 @@ def values(given: Path, kept: Path) -> dict[str, str]:
     return known
 
 
-def files(known: Mapping[str, str], *, job_timeout_s: float, postgres: bool) -> tuple[SecretFile, ...]:
+def files(
+    known: Mapping[str, str], *, job_timeout_s: float, postgres: bool, mounted_at: str = SECRETS_DIR
+) -> tuple[SecretFile, ...]:
     """The files to write.
 
     Args:
         known: secrets by name, as from `values`.
         job_timeout_s: the setting of that name.
         postgres: whether the compose file's own PostgreSQL is to be used.
+        mounted_at: where a container finds the files that are for it.
     """
     amqp_url = (
         known.get("amqp_url") or f"amqp://{broker.SERVICE_USER}:{quote(known['amqp_password'], safe='')}@rabbitmq:5672/"
@@ -86,7 +90,7 @@ def files(known: Mapping[str, str], *, job_timeout_s: float, postgres: bool) -> 
         broker.MONITOR_USER: known["rabbitmq_monitor_password"],
     }
     rabbitmq = {
-        "rabbitmq.conf": broker.configuration("/run/secrets/definitions.json", job_timeout_s),
+        "rabbitmq.conf": broker.configuration(f"{mounted_at}/definitions.json", job_timeout_s),
         "definitions.json": broker.definitions_text(passwords),
         "enabled_plugins": broker.enabled_plugins(),
         "admin_password": known["rabbitmq_admin_password"],
@@ -134,7 +138,7 @@ def _of(directory: str, uid: int, texts: Mapping[str, str]) -> tuple[SecretFile,
 def _read(path: Path) -> str | None:
     try:
         return path.read_text().strip() or None
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
