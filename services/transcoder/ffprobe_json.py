@@ -60,7 +60,7 @@ def parse(probed: Json) -> MediaInfo:
 
 
 def _video(stream: Json, frames: Sequence[Json], packets: Sequence[Json]) -> VideoStream:
-    index = int(stream.get("index", 0))
+    index = int(_number(stream.get("index")) or 0)
     own = [frame for frame in frames if frame.get("stream_index") == index]
     rotation, mirrored = _rotation(stream)
     interlaced, flagged = _interlacing(stream, own)
@@ -147,7 +147,7 @@ def _audio(stream: Json) -> AudioStream:
 def _subtitle(stream: Json) -> SubtitleStream:
     return SubtitleStream(
         **_common(stream),
-        text=stream.get("codec_name") in _SUBTITLES_AS_TEXT,
+        text=str(stream.get("codec_name")) in _SUBTITLES_AS_TEXT,
         forced=bool(_mapping(stream.get("disposition")).get("forced")),
     )
 
@@ -165,7 +165,7 @@ def _common(stream: Json) -> dict[str, Any]:
     tags = _tags(stream)
     language = tags.get("language", "")
     return {
-        "index": int(stream.get("index", 0)),
+        "index": int(_number(stream.get("index")) or 0),
         "codec": _text(stream.get("codec_name")) or _text(stream.get("codec_tag_string")),
         "default": bool(_mapping(stream.get("disposition")).get("default")),
         "language": language if re.fullmatch(r"[A-Za-z]{2,3}(-[A-Za-z0-9-]{1,20})?", language) else None,

@@ -8,8 +8,8 @@ from typing import Final
 
 from services.transcoder.plan.model import Loudness
 
-# `[track2 @ 0x55…] [info] ` and then JSON over several lines.
-_REPORT: Final = re.compile(r"\[track(\d+) @ [^\]]*\][^{\n]*\n?\s*(\{[^{}]*\})")
+# `[loudnorm@track2 @ 0x55…] [info] ` and then JSON over several lines.
+_REPORT: Final = re.compile(r"\[loudnorm@track(\d+) @ [^\]]*\][^{\n]*\n?\s*(\{[^{}]*\})")
 _FIELDS: Final = ("input_i", "input_tp", "input_lra", "input_thresh", "target_offset")
 
 

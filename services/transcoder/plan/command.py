@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.common.formats import Format
-from services.transcoder.bounds import MAX_PIXELS, MAX_STREAMS
+from services.transcoder.bounds import DEMUXERS, MAX_PIXELS, MAX_STREAMS
 from services.transcoder.media import MediaInfo
 from services.transcoder.plan.model import PALETTE, THUMBNAIL, Decision, Request
 
@@ -35,7 +35,7 @@ def beginning(init: Sequence[str] = (), *, level: str = "warning") -> tuple[str,
 def reading(request: Request, decoder: Sequence[str] = (), *, cut: bool = True) -> tuple[str, ...]:
     """The input, kept to the container that it was found to be; `cut` is False for the whole of it."""
     args = [
-        *("-protocol_whitelist", "file", "-format_whitelist", request.info.formats[0]),
+        *("-protocol_whitelist", "file", "-format_whitelist", request.info.formats[0] or DEMUXERS),
         *("-max_streams", str(MAX_STREAMS), "-max_pixels", str(MAX_PIXELS)),
     ]
     if request.able.threads:

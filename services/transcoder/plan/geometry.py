@@ -48,11 +48,18 @@ def target_size(size: Size, *, max_width: int | None, max_height: int | None, sq
         Fraction(max_height or LARGEST_SIDE) / down,
     )
     if scale == 1 and not (square and size.sar != SQUARE):
-        return Size(_fitting(size.width, even=even), _fitting(size.height, even=even), size.sar)
-    return Size(_fitting(across * scale, even=even), _fitting(down * scale, even=even))
+        return Size(_floor(size.width, even=even), _floor(size.height, even=even), size.sar)
+    return Size(
+        _nearest(across * scale, max_width or LARGEST_SIDE, even=even),
+        _nearest(down * scale, max_height or LARGEST_SIDE, even=even),
+    )
 
 
-def _fitting(length: Fraction | int, *, even: bool) -> int:
-    if not even:
-        return max(1, int(length + Fraction(1, 2)))
-    return max(2, int(length) // 2 * 2)
+def _floor(length: int, *, even: bool) -> int:
+    return max(2, length // 2 * 2) if even else length
+
+
+def _nearest(length: Fraction, bound: int, *, even: bool) -> int:
+    step = 2 if even else 1
+    steps = int(length / step + Fraction(1, 2))
+    return max(step, min(steps, bound // step) * step)

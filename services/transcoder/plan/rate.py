@@ -9,8 +9,8 @@ from services.transcoder.plan.audio import bitrate_kbps
 from services.transcoder.plan.encoders import Rate
 from services.transcoder.plan.model import Request
 
-# Of the size, what is left for the media once the container has had its share.
-_PAYLOAD: Final = 0.97
+# Of the size, what is left for the media: containers want their share, and encoders overshoot a little.
+_PAYLOAD: Final = 0.94
 _LEAST_BITS: Final = 20_000
 _GUESSED_AUDIO_BITS: Final = 192_000
 

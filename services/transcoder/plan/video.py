@@ -99,7 +99,7 @@ def _against_copy(request: Request, stream: VideoStream) -> Iterator[str]:
     shown = shown_size(stream)
     if target_size(shown, max_width=options.max_width, max_height=options.max_height, square=False) != shown:
         yield "the size changes"
-    if request.start_s > 0:
+    if options.trim is not None:
         yield "a cut that is exact needs new frames"
     if options.subtitles == "burn":
         yield "subtitles are drawn into it"
