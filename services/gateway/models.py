@@ -97,6 +97,9 @@ class DownloadQuery(LenientModel):
     """How a download is answered."""
 
     redirect: bool = Field(default=False, description="Answer with a redirection to the URL.")
+    kind: Annotated[str, Field(max_length=32)] | None = Field(
+        None, description="Which of the job's `outputs`, such as `thumbnail`; without it the main one."
+    )
 
 
 class Download(AnswerModel):

@@ -119,10 +119,10 @@ async def get_jobs(call: Call) -> web.Response:
     return json_response({"jobs": [render(row) for row in rows], "next_cursor": cursor})
 
 
-def download_name(row: RowMapping) -> str:
+def download_name(row: RowMapping, extension: str | None = None) -> str:
     """The user's own name for the result: that of the upload, with the result's extension."""
     fmt = FORMATS.get(row["output_format"])
-    extension = fmt.extension if fmt else row["output_format"]
+    extension = extension or (fmt.extension if fmt else row["output_format"])
     stem = (row["filename"] or "").replace("/", "_").replace("\\", "_")
     head, dot, tail = stem.rpartition(".")
     if dot and head and len(tail) <= 10:  # noqa: PLR2004 -- longer than any extension
@@ -130,29 +130,41 @@ def download_name(row: RowMapping) -> str:
     return f"{stem or row['job_id']}.{extension}"
 
 
+def _wanted(row: RowMapping, kind: str | None) -> tuple[str, str | None, str | None]:
+    """Path, media type and extension of an output, the last two None where nobody has said; Problem 404."""
+    outputs = orjson.loads(row["outputs"])
+    if kind is None or (outputs and outputs[0]["kind"] == kind):
+        fmt = FORMATS.get(row["output_format"])
+        return row["output_path"], fmt.content_type if fmt else None, None
+    for output in outputs:
+        if output["kind"] == kind:
+            return output["path"], output["content_type"], output["path"].rpartition(".")[2]
+    raise Problem(404, "This job has no such output; its `outputs` lists what there is.")
+
+
 async def download(call: Call) -> web.Response:
     """Where the result is: 200 `Download`, or a redirection there."""
     settings = call.gateway.settings
-    redirect = read_query(call.request, DownloadQuery).redirect
+    query = read_query(call.request, DownloadQuery)
     row = await find(call, job_id_of(call.request))
     if row["status"] != Status.COMPLETED:
         raise Problem(409, f"There is nothing to download: this job is {row['status']}.")
-    info = await call.gateway.objects.stat(row["output_path"])
+    path, content_type, extension = _wanted(row, query.kind)
+    info = await call.gateway.objects.stat(path)
     if info is None:
         raise Problem(409, "The result is no longer there. Submit the job again.")
-    name = download_name(row)
-    fmt = FORMATS.get(row["output_format"])
-    content_type = fmt.content_type if fmt else info.content_type
+    name = download_name(row, extension)
+    content_type = content_type or info.content_type
     expires_s = int(settings.download_url_ttl)
     expires_at = timestamp(now() + timedelta(seconds=expires_s))
     url = await call.gateway.storage.presign_get(
-        row["output_path"],
+        path,
         store_base(call.request, settings),
         expires_s,
         filename=name,
         content_type=content_type,
     )
-    if redirect:
+    if query.redirect:
         return web.Response(status=302, headers={"Location": url, "Cache-Control": "no-store"})
     body = {"url": url, "filename": name, "size": info.size, "content_type": content_type, "expires_at": expires_at}
     return json_response(body)
