@@ -7,7 +7,7 @@ run=${FRONT_DOOR_DIR:-/tmp/nginx}
 config=${NGINX_CONFIG:-/etc/nginx/nginx.conf}
 template=${SITE_TEMPLATE:-/etc/nginx/site.conf.template}
 every=${LOOKUP_INTERVAL:-5}
-variables='${HTTP_LISTEN} ${GATEWAY_UPSTREAM} ${NOTIFIER_UPSTREAM} ${STORE_UPSTREAM} ${STORE_RANGE} ${S3_BUCKET} ${PAGE_ROOT}'
+variables='${HTTP_LISTEN} ${GATEWAY_UPSTREAM} ${NOTIFIER_UPSTREAM} ${STORE_UPSTREAM} ${STORE_RANGE} ${STORE_ORIGIN} ${S3_BUCKET} ${PAGE_ROOT}'
 
 # All addresses of all upstreams, in an order that does not depend on the resolver's mood; fails if one has none.
 addresses() {

@@ -137,6 +137,7 @@ def front_door_files(
             "NOTIFIER_UPSTREAM": f"{LOOPBACK}:{settings.notifier_port}",
             "STORE_UPSTREAM": f"{LOOPBACK}:{settings.s3_port}",
             "STORE_RANGE": '""',
+            "STORE_ORIGIN": settings.s3_public_endpoint or "",
             "S3_BUCKET": BUCKET,
             "PAGE_ROOT": settings.layout.page.name,
         },
