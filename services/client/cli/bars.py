@@ -57,13 +57,11 @@ class Bar:
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
         self._task: TaskID = progress.add_task(name, total=None, phase="", style="", detail="", bytes=False)
-        self._transfer = ""
+        self._kind = ""
 
     def transfer(self, phase: str, done: int, total: int | None) -> None:
         """So many bytes of an upload or a download are done."""
-        if self._transfer != phase:
-            self._transfer = phase
-            self._progress.reset(self._task, total=total, completed=done, phase=phase, style="", bytes=True)
+        self._anew(phase, phase, total, done, is_bytes=True)
         self._progress.update(self._task, completed=done, total=total)
 
     def job(self, job: Job) -> None:
@@ -71,24 +69,28 @@ class Bar:
         percent = job.progress.percent
         # Without a known end the bar moves to and fro.
         total = None if percent is None and job.status is Status.PROCESSING else 100.0
-        told = {"phase": phase_of(job), "detail": detail_of(job), "bytes": False}
-        if self._transfer:
-            self._transfer = ""
-            self._progress.reset(self._task, total=total, completed=int(percent or 0), **told)
-        self._progress.update(self._task, completed=percent or 0.0, total=total, **told)
+        phase, detail = phase_of(job), detail_of(job)
+        self._anew("job", phase, total, percent or 0.0, is_bytes=False)
+        self._progress.update(self._task, completed=percent or 0.0, total=total, phase=phase, detail=detail)
 
     def finished(self, detail: str) -> None:
         """All is well."""
-        self._end("done", "green", detail, total=100.0)
+        self._progress.update(
+            self._task, total=100.0, completed=100.0, phase="done", style="green", detail=detail, bytes=False
+        )
+        self._progress.stop_task(self._task)
 
     def failed(self, detail: str = "") -> None:
         """It isn't.  The bar stays where it was."""
-        self._end("failed", "red", detail)
-
-    def _end(self, phase: str, style: str, detail: str, total: float | None = None) -> None:
-        told = {"phase": phase, "style": style, "detail": detail, "bytes": False}
-        self._progress.update(self._task, total=total, completed=total, **told)
+        self._progress.update(self._task, phase="failed", style="red", detail=detail, bytes=False)
         self._progress.stop_task(self._task)
+
+    def _anew(self, kind: str, phase: str, total: float | None, completed: float, *, is_bytes: bool) -> None:
+        """Begin to measure speed and time left anew when something else is measured."""
+        if self._kind != kind:
+            self._kind = kind
+            done = int(completed)
+            self._progress.reset(self._task, total=total, completed=done, phase="", style="", detail="", bytes=is_bytes)
 
 
 def progress_for(console: Console) -> Progress:
@@ -96,7 +98,9 @@ def progress_for(console: Console) -> Progress:
     columns = (
         _NameColumn(max(12, min(32, console.width // 4))),
         _PhaseColumn(),
-        BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+        BarColumn(
+            bar_width=None, complete_style="cyan", finished_style="green", table_column=Column(ratio=1, min_width=4)
+        ),
         TaskProgressColumn(),
         _DetailColumn(Column(no_wrap=True)),
     )
