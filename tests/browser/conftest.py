@@ -84,7 +84,7 @@ class Clips:
         """No media of any kind."""
         return {"name": name, "mimeType": "video/mp4", "buffer": self._media.garbage().read_bytes()}
 
-    def long(self, name: str, seconds: float = 5) -> Path:
+    def long(self, name: str, seconds: float = 4) -> Path:
         """Some seconds of work for one thread, so that its progress can be watched."""
         return self._as(name, self._media.avi(seconds, "1280x720", 25))
 

@@ -11,7 +11,7 @@ from tests.stack import Stack
 
 async def test_a_reload_in_mid_job_finds_it_again(page: ThePage, clips: Clips) -> None:
     await page.open()
-    await page.choose(clips.long("reload.avi", 8))
+    await page.choose(clips.long("reload.avi", 6))
     await page.has_job("reload.avi", "PROCESSING")
     await page.tab.reload()
     await page.has_job("reload.avi", "COMPLETED")
@@ -22,7 +22,7 @@ async def test_a_reload_in_mid_job_finds_it_again(page: ThePage, clips: Clips) -
 
 async def test_the_notifier_restarts_in_mid_job(page: ThePage, clips: Clips, site: Stack) -> None:
     await page.open()
-    await page.choose(clips.long("restart.avi", 8))
+    await page.choose(clips.long("restart.avi", 6))
     await page.has_job("restart.avi", "PROCESSING")
     await site.stop("notifier")
     await expect(page.connection).not_to_have_text("Live")
@@ -78,6 +78,15 @@ async def test_details_say_what_was_done_and_why(page: ThePage, clips: Clips) ->
     await page.tab.locator("dialog").get_by_role("button", name="Convert", exact=True).click()
     await expect(page.job("plan.avi")).to_have_count(2)
     await expect(page.job("plan.avi", "COMPLETED")).to_have_count(2, timeout=30_000)
+
+
+async def test_a_finished_job_has_a_thumbnail(page: ThePage, clips: Clips) -> None:
+    await page.open()
+    await page.choose(clips.short("thumbnail.avi"))
+    await page.has_job("thumbnail.avi", "COMPLETED")
+    picture = page.row("thumbnail.avi").locator("img")
+    await expect(picture).to_have_js_property("complete", value=True)
+    assert await picture.evaluate("(image) => image.naturalWidth > 0 && new URL(image.src).pathname.endsWith('.jpg')")
 
 
 async def test_the_title_tells_a_background_tab(page: ThePage, clips: Clips) -> None:
