@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientSession
 
 from services.common import keys, topology
 from tests.conftest import NewStack
@@ -48,6 +49,12 @@ def alive(pids: set[int]) -> set[int]:
 
 def files_in_work(stack: Stack) -> list[Path]:
     return [path for path in (stack.data_dir / "work").rglob("*") if path.is_file() and path.name != ".lock"]
+
+
+async def idle(stack: Stack) -> bool:
+    """True if the transcoder has settled all that it took."""
+    async with ClientSession() as session, session.get(f"{stack.transcoder_url}/metrics") as response:
+        return "video_workers_busy 0" in await response.text()
 
 
 async def test_a_message_with_only_four_fields_is_worked_off(
@@ -105,6 +112,7 @@ async def test_work_that_is_done_is_not_done_again(transcoder: Stack, watcher: W
     key = await watcher.put(media.mp4())
     job_id = await watcher.request(key)
     await watcher.outcome(job_id)
+    await eventually(lambda: idle(transcoder))
     await watcher.request(key, job_id=job_id)
     await watcher.seen(job_id, "completed", 2)
     assert len(watcher.of(job_id, "started")) == 1

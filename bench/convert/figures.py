@@ -1,0 +1,131 @@
+"""`clips`, `overhead` and `copy`."""
+
+import asyncio
+import sqlite3
+import statistics
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import aio_pika
+import orjson
+
+from bench.convert.bare import commands_for, run_all
+from bench.convert.system import System, seed_workers, system
+
+CLIPS = 40
+AT_A_TIME = 2
+CLIP = ("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=4", "-f", "lavfi", "-i", "sine=d=4")
+CLIP_CODECS = ("-c:v", "mpeg4", "-q:v", "4", "-c:a", "libmp3lame")
+SEED_QUEUE = "seed-video-jobs"
+
+
+def figure(
+    bench: str, unit: str, ours: float, peer: str, peer_value: float, goal: str, *, holds: bool
+) -> dict[str, Any]:
+    return {
+        "bench": bench,
+        "unit": unit,
+        "ours": round(ours, 3),
+        "peer": peer,
+        "peer_value": round(peer_value, 3),
+        "ratio": round(ours / peer_value, 3) if peer_value else None,
+        "goal": goal,
+        "holds": holds,
+    }
+
+
+def make(path: Path, *arguments: str) -> Path:
+    subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *arguments, str(path)], check=True)
+    return path
+
+
+async def clips() -> list[dict[str, Any]]:
+    """Forty short clips, two at a time: the system, the same commands bare, and the seed design."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        source = make(directory / "clip.avi", *CLIP, *CLIP_CODECS)
+        job = await commands_for(source, "mp4", {}, concurrency=AT_A_TIME, directory=directory)
+        async with system(concurrency=AT_A_TIME) as running:
+            keys = [await running.watcher.put(source) for _ in range(CLIPS)]
+            await running.convert(keys[:AT_A_TIME], "mp4", {})
+            ours, bare = [], []
+            for turn in range(3):
+                bare.append(await run_all([job] * CLIPS, directory / f"bare-{turn}", at_a_time=AT_A_TIME))
+                ours.append(await running.convert(keys, "mp4", {}))
+            ratios = [a / b for a, b in zip(ours, bare, strict=True)]
+            seed = await _seed(running, keys, directory)
+    best = statistics.median(ratios)
+    own, plain = statistics.median(ours), statistics.median(bare)
+    return [
+        figure("clips", "s for 40 clips", own, "bare ffmpeg", plain, "ratio <= 1.03", holds=best <= 1.03)
+        | {"ratio": round(best, 3)},
+        figure("clips", "s for 40 clips", own, "seed design", seed, "ratio <= 1", holds=own <= seed),
+    ]
+
+
+async def _seed(running: System, keys: list[str], directory: Path) -> float:
+    database = directory / "seed.db"
+    db = sqlite3.connect(database)
+    db.execute("create table jobs(id text primary key, status text, updated_at real)")
+    db.commit()
+    async with (
+        await aio_pika.connect(running.stack.amqp_url) as connection,
+        seed_workers(running.stack, database, count=AT_A_TIME),
+    ):
+        channel = await connection.channel()
+        await channel.declare_queue(SEED_QUEUE, durable=True)
+        begun = perf_counter()
+        for key in keys:
+            job = str(uuid.uuid4())
+            db.execute("insert into jobs values(?, 'QUEUED', 0)", (job,))
+            db.commit()
+            body = {"job_id": job, "input_path": key, "output_format": "mp4", "output_path": f"processed/{job}.mp4"}
+            await channel.default_exchange.publish(
+                aio_pika.Message(orjson.dumps(body), delivery_mode=2), routing_key=SEED_QUEUE
+            )
+        while db.execute("select count(*) from jobs where status = 'COMPLETED'").fetchone()[0] < len(keys):
+            if db.execute("select count(*) from jobs where status = 'FAILED'").fetchone()[0]:
+                raise RuntimeError("the seed design failed")
+            await asyncio.sleep(0.01)
+        return perf_counter() - begun
+
+
+async def overhead() -> list[dict[str, Any]]:
+    """One short job alone: what the system adds to its ffmpeg command, from POST to the completed event."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        source = make(directory / "clip.avi", *CLIP, *CLIP_CODECS)
+        job = await commands_for(source, "mp4", {}, concurrency=1, directory=directory)
+        added: list[float] = []
+        async with system(concurrency=1) as running:
+            key = await running.watcher.put(source)
+            await running.convert([key], "mp4", {})
+            for turn in range(15):
+                bare = await run_all([job], directory / f"bare-{turn}", at_a_time=1)
+                added.append(await running.convert([key], "mp4", {}) - bare)
+    ms = statistics.median(added) * 1000
+    return [figure("overhead", "ms over bare ffmpeg", ms, "goal", 150, "<= 150 ms", holds=ms <= 150)]
+
+
+async def copy() -> list[dict[str, Any]]:
+    """Ten minutes of H.264 and AAC from mkv to mp4: copied by the system, and encoded by it."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        source = make(
+            Path(name) / "long.mkv",
+            *("-f", "lavfi", "-i", "testsrc2=s=640x360:r=25:d=600", "-f", "lavfi", "-i", "sine=d=600"),
+            *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"),
+        )
+        async with system(concurrency=1) as running:
+            key = await running.watcher.put(source)
+            copied = [await running.convert([key], "mp4", {}) for _ in range(3)]
+            encoded = await running.convert([key], "mp4", {"max_height": 358})
+    ours = statistics.median(copied)
+    return [
+        figure(
+            "copy", "s for 10 minutes", ours, "the same, encoded", encoded, "ratio <= 1/20", holds=ours <= encoded / 20
+        )
+    ]
