@@ -6,7 +6,7 @@ channel of its own.  What was unacknowledged then comes back from the broker.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from random import uniform
 from typing import Any, Final
@@ -21,6 +21,7 @@ from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
 from services.common import metrics, topology
+from services.common.batch import Outgoing, publish_batch
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
@@ -73,6 +74,11 @@ class Delivery:
         return self._message.message_id
 
     @property
+    def reply_to(self) -> str | None:
+        """The queue in which an answer is awaited."""
+        return self._message.reply_to
+
+    @property
     def redelivered(self) -> bool:
         """True if it has been delivered before."""
         return bool(self._message.redelivered)
@@ -122,6 +128,7 @@ class Bus:
         self._connection: AbstractConnection | None = None
         self._publisher: AbstractChannel | None = None
         self._publisher_lock = asyncio.Lock()
+        self._batcher: AbstractChannel | None = None
         self._up = asyncio.Event()
         self._spawned: set[asyncio.Task[Any]] = set()
 
@@ -176,6 +183,7 @@ class Bus:
         *,
         headers: Mapping[str, Any] | None = None,
         message_id: str | None = None,
+        reply_to: str | None = None,
         timeout_s: float = 10.0,
     ) -> None:
         """Publish a persistent message and wait until the broker has it safe in at least one queue.
@@ -186,6 +194,7 @@ class Bus:
             body: the payload, JSON.
             headers: AMQP headers.
             message_id: for readers that remember what they have seen.
+            reply_to: the queue in which an answer, under the same `message_id`, is awaited.
             timeout_s: how long to wait for the confirmation.
 
         Raises:
@@ -197,6 +206,7 @@ class Bus:
             delivery_mode=2,
             headers=dict(headers) if headers else None,
             message_id=message_id,
+            reply_to=reply_to,
         )
         try:
             async with asyncio.timeout(timeout_s):
@@ -218,6 +228,25 @@ class Bus:
             raise PublishError(repr(error)) from error
         if not isinstance(confirmation, Basic.Ack):
             raise PublishError(f"not confirmed: {confirmation!r}")
+
+    async def publish_batch(
+        self, messages: Sequence[Outgoing], *, timeout_s: float = 10.0
+    ) -> list[PublishError | None]:
+        """Publish as `publish` does, all of `messages` at once and in order; for each, what `publish` would raise.
+
+        Only one batch may be under way at a time.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                if self._batcher is None or self._batcher.is_closed:
+                    self._batcher = await self.channel()
+                underlay: Any = await self._batcher.get_underlay_channel()
+            outcomes = await publish_batch(underlay, messages, timeout_s)
+        except PublishError as error:
+            return [error] * len(messages)
+        except BROKER_ERRORS as error:
+            return [PublishError(repr(error))] * len(messages)
+        return [_as_publish_error(outcome) for outcome in outcomes]
 
     async def consume(
         self,
@@ -285,7 +314,7 @@ class Bus:
         log.warning("broker_connection_lost")
 
     async def _close(self) -> None:
-        connection, self._connection, self._publisher = self._connection, None, None
+        connection, self._connection, self._publisher, self._batcher = self._connection, None, None, None
         if connection is None:
             return
         with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
@@ -335,6 +364,14 @@ class Bus:
         if not channel.is_closed:
             await channel.close()
         log.warning("consumer_interrupted", queue=name)
+
+
+def _as_publish_error(error: BaseException | None) -> PublishError | None:
+    if error is None:
+        return None
+    if isinstance(error, _AiormqPublishError):
+        return UnroutableError("no queue takes it")
+    return PublishError(repr(error))
 
 
 async def declare(channel: AbstractChannel, *, only: str | None = None) -> None:

@@ -176,6 +176,24 @@ class CancelMessage(Message):
     time: Time | None = None
 
 
+class PlanRequest(Message):
+    """A question to any transcoder: what would be done with this input?  Answered to `reply_to`."""
+
+    input_path: Annotated[str, Field(min_length=1, max_length=1024)]
+    output_format: Annotated[str, Field(pattern=r"^[a-z0-9]{1,8}$")]
+    options: dict[str, Any] = {}
+
+
+class PlanAnswer(Message):
+    """What would be done, or why it can't be.  `estimated_size` in bytes, `estimated_s` in seconds of work."""
+
+    plan: Plan | None = None
+    warnings: list[Warning_] = []
+    estimated_size: int | None = None
+    estimated_s: float | None = None
+    error: JobError | None = None
+
+
 def event_routing_key(event: Event) -> str:
     """`job.{event}.{tenant}.{job_id}`, as consumers bind to it."""
     kind = str(getattr(event, "type")).removeprefix("job.")  # noqa: B009 -- each subclass has its own literal

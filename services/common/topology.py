@@ -19,6 +19,7 @@ CONTROL_STREAM: Final = "video-control"
 GATEWAY_QUEUE: Final = "video-gateway"
 GATEWAY_DEAD_QUEUE: Final = "video-gateway.dead"
 DEAD_QUEUE: Final = "video-jobs.dead"
+PLANS_QUEUE: Final = "video-plans"
 
 # Seconds that a failed attempt waits in the broker before the next one; the last serves all later ones.
 RETRY_DELAYS_S: Final = (5, 30, 120, 600)
@@ -116,4 +117,6 @@ QUEUES: Final = (
     ),
     Queue(GATEWAY_DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
     Queue(DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
+    # Questions somebody waits for: worth nothing after a while, so neither replicated nor kept.
+    Queue(PLANS_QUEUE, (), {"x-message-ttl": 30_000}),
 )

@@ -8,7 +8,9 @@ from services.common.lifecycle import Service, Stop, run_service
 from services.common.settings import load_or_exit
 from services.common.storage import Storage
 from services.transcoder.converter import make_converter
+from services.transcoder.inputs import Inputs
 from services.transcoder.pipeline import Pipeline
+from services.transcoder.planner import Planner
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.workdir import WorkDir
 from services.transcoder.worker import Worker
@@ -19,10 +21,13 @@ async def start(service: Service, stop: Stop, settings: TranscoderSettings, work
     bus = Bus(settings.amqp_url.get_secret_value(), name="transcoder")
     storage = await service.enter(Storage(settings))
     convert = await make_converter(settings, workdir)
-    worker = Worker(bus, Pipeline(storage, convert, workdir, settings), settings)
+    inputs = Inputs(storage, workdir, settings)
+    worker = Worker(bus, Pipeline(storage, inputs, convert), settings)
+    planner = Planner(bus, inputs, convert)
     service.start("bus", bus.run)
     service.start("http", lambda: _serve(settings, bus, storage))
     service.start("cancellations", worker.cancellations.run)
+    service.start("planner", planner.run)
     service.start("intake", worker.run)
     await stop.requested.wait()
     await service.stop("intake")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from pydantic import ValidationError
 
@@ -12,14 +12,10 @@ from services.common.errors import ErrorCode, JobFailure
 from services.common.jobs import Output, Plan, Progress, Stage, Warning_, now
 from services.common.logs import get_logger
 from services.common.messages import Completed, WorkMessage
-from services.common.storage import ObjectMissingError, ObjectTooLargeError, Storage, StorageError
-from services.transcoder.settings import TranscoderSettings
-from services.transcoder.workdir import WorkDir
+from services.common.storage import Storage, StorageError
+from services.transcoder.inputs import Inputs
 
 log = get_logger(__name__)
-
-# Beside the input lie the output, a second pass of it for some containers, and small things.
-_ROOM_FACTOR: Final = 2
 
 OnProgress = Callable[[Stage, Progress], None]
 
@@ -57,11 +53,10 @@ class Converter(Protocol):
 class Pipeline:
     """Runs jobs.  Holds no state of any of them."""
 
-    def __init__(self, storage: Storage, convert: Converter, workdir: WorkDir, settings: TranscoderSettings) -> None:
+    def __init__(self, storage: Storage, inputs: Inputs, convert: Converter) -> None:
         self._storage = storage
+        self._inputs = inputs
         self._convert = convert
-        self._workdir = workdir
-        self._settings = settings
 
     async def run(self, work: WorkMessage, attempt: int, on_progress: OnProgress) -> Completed:
         """Do the job, and return its outcome, already kept in the store for redeliveries.
@@ -70,16 +65,16 @@ class Pipeline:
             JobFailure: it can't be done, now (`transient`) or ever.
         """
         try:
-            with self._workdir.run(work.job_id) as directory:
-                source = await self._download(work, directory, on_progress)
+            with self._inputs.directory(work.job_id) as directory:
+                on_progress(Stage.DOWNLOADING, Progress())
+                with _timed(Stage.DOWNLOADING):
+                    source = await self._inputs.fetch(work.input_path, directory)
                 with _timed(Stage.TRANSCODING):
                     made = await self._convert(source, directory, work.output_format, work.options, on_progress)
                 outcome = await self._upload(work, attempt, made, on_progress)
             await self._storage.put(keys.outcome_key(work.job_id), outcome.encode(), "application/json")
         except StorageError as error:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
-        except OSError as error:
-            raise JobFailure(ErrorCode.DISK_FULL, detail=repr(error)) from error
         return outcome
 
     async def kept_outcome(self, work: WorkMessage) -> Completed | None:
@@ -108,30 +103,6 @@ class Pipeline:
         except StorageError as error:
             # The gateway removes them again when the job is deleted.
             log.warning("outputs_not_removed", error=repr(error))
-
-    async def _download(self, work: WorkMessage, directory: Path, on_progress: OnProgress) -> Path:
-        on_progress(Stage.DOWNLOADING, Progress())
-        limit = self._settings.max_upload_size
-        info = await self._storage.stat(work.input_path)
-        if info is None:
-            raise JobFailure(ErrorCode.INPUT_MISSING)
-        if info.size > limit:
-            raise JobFailure(ErrorCode.TOO_LARGE)
-        if info.size == 0:
-            raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
-        if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
-            raise JobFailure(ErrorCode.DISK_FULL, detail=f"{info.size} bytes to convert")
-        # Our own name: the extension is only a hint that ffmpeg is not given.
-        source = directory / "input"
-        with _timed(Stage.DOWNLOADING):
-            try:
-                size = await self._storage.download(work.input_path, source, max_size=limit)
-            except ObjectMissingError:
-                raise JobFailure(ErrorCode.INPUT_MISSING) from None
-            except ObjectTooLargeError:
-                raise JobFailure(ErrorCode.TOO_LARGE) from None
-        metrics.BYTES_IN.add({}, size)
-        return source
 
     async def _upload(self, work: WorkMessage, attempt: int, made: Conversion, on_progress: OnProgress) -> Completed:
         on_progress(Stage.UPLOADING, Progress(percent=99.9))

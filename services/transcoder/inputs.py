@@ -1,0 +1,62 @@
+"""From an object in the store to a local file, within bounds of size and room."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from services.common import metrics
+from services.common.errors import ErrorCode, JobFailure
+from services.common.storage import ObjectMissingError, ObjectTooLargeError, Storage, StorageError
+from services.transcoder.settings import TranscoderSettings
+from services.transcoder.workdir import WorkDir
+
+# Beside the input lie the output, a second copy of it for some containers, and small things.
+_ROOM_FACTOR: Final = 2
+
+
+class Inputs:
+    """Fetches inputs into directories of their own."""
+
+    def __init__(self, storage: Storage, workdir: WorkDir, settings: TranscoderSettings) -> None:
+        self._storage = storage
+        self._workdir = workdir
+        self._settings = settings
+
+    @contextmanager
+    def directory(self, name: str) -> Iterator[Path]:
+        """A fresh directory, removed afterwards whatever happens."""
+        try:
+            with self._workdir.run(name) as directory:
+                yield directory
+        except OSError as error:
+            raise JobFailure(ErrorCode.DISK_FULL, detail=repr(error)) from error
+
+    async def fetch(self, key: str, directory: Path) -> Path:
+        """Download the object `key`; the local file.
+
+        Raises:
+            JobFailure: it is missing, empty, too large, there is no room for it, or the store is away.
+        """
+        limit = self._settings.max_upload_size
+        # Our own name: the extension is only a hint that ffmpeg is not given.
+        source = directory / "input"
+        try:
+            info = await self._storage.stat(key)
+            if info is None:
+                raise JobFailure(ErrorCode.INPUT_MISSING)
+            if info.size > limit:
+                raise JobFailure(ErrorCode.TOO_LARGE)
+            if info.size == 0:
+                raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
+            if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
+                raise JobFailure(ErrorCode.DISK_FULL, detail=f"{info.size} bytes to convert")
+            size = await self._storage.download(key, source, max_size=limit)
+        except ObjectMissingError:
+            raise JobFailure(ErrorCode.INPUT_MISSING) from None
+        except ObjectTooLargeError:
+            raise JobFailure(ErrorCode.TOO_LARGE) from None
+        except StorageError as error:
+            raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
+        metrics.BYTES_IN.add({}, size)
+        return source
