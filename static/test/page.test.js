@@ -77,6 +77,7 @@ test("sizes and times as people write them", () => {
   assert.equal(duration(3_780), "1 hr 3 min");
   assert.equal(change(100, 0.1), "-99%");
   assert.equal(change(100, 150), "+50%");
+  assert.equal(change(1000, 1001), "");
   assert.deepEqual([1, 2, 3, 4, 11, 22].map(ordinal), ["1st", "2nd", "3rd", "4th", "11th", "22nd"]);
 });
 

@@ -33,6 +33,16 @@ async def test_the_notifier_restarts_in_mid_job(page: ThePage, clips: Clips, sit
     assert percents == sorted(percents)
 
 
+async def test_the_broker_restarts_in_mid_job(page: ThePage, clips: Clips, stack: Stack) -> None:
+    await page.open()
+    await page.choose(clips.long("broker.avi"))
+    await page.has_job("broker.avi", "PROCESSING")
+    await stack.restart("rabbitmq")
+    await page.has_job("broker.avi", "COMPLETED", seconds=90)
+    await expect(page.connection).to_have_text("Live", timeout=30_000)
+    assert len(await page.shown("broker.avi", "COMPLETED")) == 1
+
+
 async def test_cancel_and_try_again(page: ThePage, clips: Clips) -> None:
     await page.open()
     await page.choose(clips.long("second thoughts.avi"))

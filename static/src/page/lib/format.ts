@@ -68,8 +68,9 @@ export function ordinal(value: number): string {
 
 export const many = (count: number, one: string, more = `${one}s`) => `${plain(count)} ${count === 1 ? one : more}`;
 
-/** What share of its size a file lost (negative) or gained, as `-83%`; what is there has never lost all of it. */
+/** What share of its size a file lost (negative) or gained, as `-83%`; what is there has never lost all of it.  Empty for hardly any. */
 export function change(before: number, after: number): string {
   const share = Math.max(after / before - 1, -0.99);
+  if (Math.abs(share) < 0.01) return "";
   return number({ style: "percent", maximumFractionDigits: 0, signDisplay: "exceptZero" }).format(share);
 }
