@@ -47,20 +47,30 @@ class Caller:
         """Put a question into `queue` and return the answer.
 
         Raises:
-            NoAnswerError: none came within `timeout_s`.
+            NoAnswerError: nobody listens, or none came within `timeout_s`.
         """
         question = str(uuid4())
         answer = self._waiting[question] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
+                await self._see_who_listens(queue)
                 await self._bus.publish("", queue, body, message_id=question, reply_to=self._queue)
                 reply: bytes = await answer
                 return reply
-        except (TimeoutError, PublishError) as error:
+        except (*BROKER_ERRORS, PublishError) as error:
             raise NoAnswerError(repr(error)) from error
         finally:
             del self._waiting[question]
+
+    async def _see_who_listens(self, queue: str) -> None:
+        channel = await self._bus.channel()
+        try:
+            declared = await channel.declare_queue(queue, passive=True)
+        finally:
+            await channel.close()
+        if not declared.declaration_result.consumer_count:
+            raise NoAnswerError(f"nobody listens to {queue}")
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         waiting = self._waiting.get(message.message_id or "")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from services.common.bus import Bus
+from services.common.rpc import Caller
 from services.common.storage import Storage
 from services.gateway.auth import Authenticator
 from services.gateway.limits import CountLimit, RateLimit
@@ -23,6 +24,7 @@ class Gateway:
     storage: Storage
     objects: Objects
     bus: Bus
+    transcoders: Caller
     authenticator: Authenticator
     waiters: Waiters
     requests: RateLimit

@@ -7,6 +7,7 @@ import anyio
 from services.common.bus import Bus
 from services.common.lifecycle import Service, Stop
 from services.common.logs import get_logger
+from services.common.rpc import Caller
 from services.common.storage import Storage, StorageError
 from services.common.web import serve
 from services.gateway import retention
@@ -28,7 +29,9 @@ from services.gateway.waiters import Waiters
 log = get_logger(__name__)
 
 
-async def make_gateway(settings: GatewaySettings, store: Store, storage: Storage, bus: Bus) -> Gateway:
+async def make_gateway(
+    settings: GatewaySettings, store: Store, storage: Storage, bus: Bus, transcoders: Caller
+) -> Gateway:
     """The gateway's parts on what is given."""
     waiters = Waiters()
     store.on_commit(waiters.committed)
@@ -38,6 +41,7 @@ async def make_gateway(settings: GatewaySettings, store: Store, storage: Storage
         storage=storage,
         objects=Objects(storage),
         bus=bus,
+        transcoders=transcoders,
         authenticator=await authenticator(settings, store),
         waiters=waiters,
         requests=RateLimit(settings.limit("requests")),
@@ -72,10 +76,12 @@ async def start(settings: GatewaySettings, service: Service, stop: Stop) -> None
     storage = await service.enter(Storage(settings))
     bus = Bus(settings.amqp_url.get_secret_value(), name="gateway")
     projector = Projector(store, bus)
-    gateway = await make_gateway(settings, store, storage, bus)
+    transcoders = Caller(bus, "gateway")
+    gateway = await make_gateway(settings, store, storage, bus, transcoders)
     service.start("store", store.run)
     service.start("bucket", partial(_ensure_bucket, storage))
     service.start("bus", bus.run)
+    service.start("answers", transcoders.run)
     service.start("relay", Relay(store, bus).run)
     service.start("projector", projector.run)
     service.start("undertaker", Undertaker(store, bus).run)

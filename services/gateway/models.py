@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.common.formats import FORMAT_NAMES
-from services.common.jobs import Job, Status, Time
+from services.common.jobs import Job, Plan, Status, Time, Warning_
 
 # JSON numbers beyond this are not exact in every client.
 MAX_INTEGER = 2**53 - 1
@@ -57,6 +57,15 @@ class Upload(AnswerModel):
     headers: dict[str, str]
     expires_at: Time
     max_size: int
+
+
+class PlannedJob(AnswerModel):
+    """What a job would do, and about what it would cost; null where the file gives no ground for a guess."""
+
+    plan: Plan
+    warnings: list[Warning_]
+    estimated_size: int | None = Field(description="Bytes of the output.")
+    estimated_s: float | None = Field(description="Seconds of work, once it begins.")
 
 
 class JobRequest(RequestModel):

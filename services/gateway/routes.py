@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from services.common.jobs import Job
-from services.gateway import about, actions, dead_letters, jobs, models, multipart, reading, uploads
+from services.gateway import about, actions, dead_letters, jobs, models, multipart, planning, reading, uploads
 from services.gateway.context import Call
 from services.gateway.idempotency import HEADER as IDEMPOTENCY_KEY
 
@@ -110,6 +110,15 @@ ROUTES: Final = (
         body=models.JobRequest,
         headers={IDEMPOTENCY_KEY: "The same key and request give the same answer, for 24 hours."},
         problems=(404, 409, 413),
+    ),
+    Route(
+        "POST",
+        "/jobs/plan",
+        planning.plan_job,
+        "jobs",
+        {200: models.PlannedJob},
+        body=models.JobRequest,
+        problems=(404, 413),
     ),
     Route("GET", "/jobs", reading.get_jobs, "jobs", {200: models.JobList}, query=models.ListQuery),
     Route(
