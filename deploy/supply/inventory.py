@@ -62,11 +62,10 @@ def licence_of(name: str) -> str:
         found = metadata(name)
     except PackageNotFoundError:
         return UNKNOWN
-    expression = found.get("License-Expression")
-    if expression:
-        return str(expression)
+    if "License-Expression" in found:
+        return found["License-Expression"]
     classifiers = [match[1] for line in found.get_all("Classifier", []) if (match := _CLASSIFIER.match(line))]
-    stated = str(found.get("License") or "").strip()
+    stated = found["License"].strip() if "License" in found else ""
     for text in (stated, *classifiers):
         spdx = _IN_WORDS.get(text.lower())
         if spdx:
