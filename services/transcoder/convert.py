@@ -203,7 +203,7 @@ class _Run:
             damage=result.damage,
             stderr=result.stderr[-2000:],
         )
-        if result.returncode != 0 or result.stopped is not None:
+        if not result.succeeded:
             raise diagnose.failure(result)
         return result
 

@@ -36,14 +36,18 @@ _TOO_MANY_PIXELS: Final = "The picture has more pixels than is accepted. Upload 
 
 # The first that matches counts: what is wrong with us comes before what is wrong with the file.
 _RULES: Final = (
-    _rule(r"Cannot allocate memory|[Oo]ut of memory|bad_alloc|malloc of size", ErrorCode.OUT_OF_MEMORY),
+    _rule(_PIXELS, ErrorCode.TOO_LARGE, _TOO_MANY_PIXELS),
+    _rule(
+        r"Cannot allocate memory|[Oo]ut of memory|bad_alloc|malloc of size|get_buffer\(\) failed|"
+        r"[Mm]emory allocation|[Ff]ailed to allocate",
+        ErrorCode.OUT_OF_MEMORY,
+    ),
     _rule(r"No space left on device|Disk quota exceeded", ErrorCode.DISK_FULL),
     _rule(
         r"File too large",
         ErrorCode.TOO_LARGE,
         "The result would be larger than is allowed. Choose a smaller size, a lower quality or a shorter piece.",
     ),
-    _rule(_PIXELS, ErrorCode.TOO_LARGE, _TOO_MANY_PIXELS),
     _rule(r"moov atom not found|File ended prematurely", ErrorCode.TRUNCATED_INPUT),
     _rule(
         r"Too large number of skipped frames",

@@ -1,5 +1,6 @@
 """Runs one program of ffmpeg's to its end, whatever happens to it or to us, and leaves no process behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from services.transcoder.stderr import StderrTail
 # ffmpeg would finish its file when asked to end; nobody wants that file, so it gets little time for it.
 TERMINATION_GRACE_S: Final = 0.5
 _DRAIN_GRACE_S: Final = 1.0
+_GROUP_POLL_S: Final = 0.005
 _CHUNK: Final = 64 * 1024
 
 
@@ -97,6 +99,7 @@ async def run(
         stdout=bytes(watch.stdout),
         damage=watch.stderr.damage,
         cut_short=watch.stderr.cut_short,
+        not_written=watch.stderr.not_written,
         last=watch.last,
         stopped=watch.stopped,
         elapsed_s=time.monotonic() - started,
@@ -155,15 +158,37 @@ async def _end(process: Process) -> None:
 
 
 async def _terminate(process: Process) -> None:
-    _signal_group(process, signal.SIGTERM)
-    with anyio.move_on_after(TERMINATION_GRACE_S):
-        await process.wait()
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        _signal(_inner(process), number)
+        with anyio.move_on_after(TERMINATION_GRACE_S):
+            await process.wait()
+            break
     _signal_group(process, signal.SIGKILL)
+    with anyio.move_on_after(_DRAIN_GRACE_S):
+        while _signal_group(process, None):  # noqa: ASYNC110 -- no event tells that a group is empty
+            await anyio.sleep(_GROUP_POLL_S)
 
 
-def _signal_group(process: Process, number: signal.Signals) -> None:
-    # The process is the leader of a session of its own, so its group has its number.
+def _inner(process: Process) -> list[int]:
+    """What to signal: the children where bubblewrap stands before them, for it passes no signal on."""
     try:
-        os.killpg(process.pid, number)
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    except OSError:
+        children = []
+    return [int(child) for child in children] or [process.pid]
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _signal_group(process: Process, number: signal.Signals | None) -> bool:
+    """Signals all of the group, or with None nobody; False if there is nobody left in it."""
+    try:
+        # The process is the leader of a session of its own, so its group has its number.
+        os.killpg(process.pid, number or 0)
     except (ProcessLookupError, PermissionError):
-        return  # all of it has ended
+        return False
+    return True

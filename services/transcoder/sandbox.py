@@ -100,7 +100,8 @@ class Sandbox:
         return [*command, *argv]
 
     def _namespaces(self, workdir: Path, reads: Iterable[Path], *, devices: bool) -> list[str]:
-        options = ["--unshare-all", "--die-with-parent"]
+        # As the first process of its namespace it is waited for by bubblewrap itself: no zombie is left to others.
+        options = ["--unshare-all", "--die-with-parent", "--as-pid-1"]
         for path in (*_SYSTEM, *_RUNTIME, *self.programs):
             options += ["--ro-bind-try", path, path]
         options += ["--dev", "/dev", "--dir", "/tmp"]  # noqa: S108 -- inside the sandbox

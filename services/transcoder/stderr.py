@@ -16,6 +16,11 @@ _DAMAGE: Final = re.compile(
     rb"damaged at|overread|Prediction is not allowed"
 )
 _CUT_SHORT: Final = re.compile(rb"partial file|ended prematurely|[Tt]runcat|unexpected end|premature end")
+# ffmpeg ends with 0 all the same when only the last of an output could not be written.
+_NOT_WRITTEN: Final = re.compile(
+    rb"Error writing trailer|Error closing file|av_interleaved_write_frame|Error muxing|"
+    rb"No space left on device|File too large|Disk quota exceeded"
+)
 
 
 class StderrTail:
@@ -26,6 +31,7 @@ class StderrTail:
         self._line = b""
         self.damage = 0  # lines that speak of damaged media
         self.cut_short = False  # a line speaks of media that ends too early
+        self.not_written = False  # a line speaks of an output that could not be written
 
     def feed(self, data: bytes) -> None:
         self._tail += data
@@ -38,6 +44,8 @@ class StderrTail:
                 self.damage += 1
             if _CUT_SHORT.search(line, 0, _MAX_LINE):
                 self.cut_short = True
+            if _NOT_WRITTEN.search(line, 0, _MAX_LINE):
+                self.not_written = True
 
     def text(self) -> str:
         """The tail, for the log and for `diagnose`."""

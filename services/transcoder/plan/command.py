@@ -5,7 +5,6 @@ from typing import Final
 
 from services.common.formats import Format
 from services.transcoder.bounds import DEMUXERS, MAX_PIXELS, MAX_STREAMS
-from services.transcoder.media import MediaInfo
 from services.transcoder.plan.model import PALETTE, THUMBNAIL, Decision, Request
 
 # Options that would touch every stream of an output if they did not say which they mean.
@@ -17,6 +16,17 @@ _MUXER_ARGS: Final[dict[str, tuple[str, ...]]] = {
     "ipod": ("-movflags", "+faststart"),
     "gif": ("-loop", "0"),
     "webp": ("-loop", "0"),
+}
+# QuickTime has its own list of languages, under codes that are not always the standard's.
+_QUICKTIME_LANGUAGES: Final = {
+    "deu": "ger",
+    "nld": "dut",
+    "swe": "sve",
+    "ell": "gre",
+    "isl": "ice",
+    "zho": "chi",
+    "sqi": "alb",
+    "fre": "fra",
 }
 _THUMBNAIL_QUALITY: Final = "5"
 _PALETTE_MAKE: Final = "palettegen=stats_mode=diff"
@@ -133,12 +143,11 @@ def reading_palette() -> tuple[str, ...]:
     return ("-protocol_whitelist", "file", "-f", "png_pipe", "-i", f"file:{PALETTE}")
 
 
-def metadata(info: MediaInfo, kept: Sequence[Decision], *, strip: bool) -> tuple[str, ...]:
+def metadata(request: Request, kept: Sequence[Decision]) -> tuple[str, ...]:
     """What becomes of titles and the like: ffmpeg keeps them by itself; without them languages still stay."""
-    if not strip:
-        return ()
-    args = ["-map_metadata", "-1", "-map_chapters", "-1"]
-    languages = {stream.index: stream.language for stream in (*info.audio, *info.subtitles)}
+    strip = request.options.metadata == "strip"
+    args = ["-map_metadata", "-1", "-map_chapters", "-1"] if strip else []
+    languages = {stream.index: stream.language for stream in (*request.info.audio, *request.info.subtitles)}
     counts: dict[str, int] = {}
     for decision in kept:
         kind = {"audio": "a", "subtitle": "s"}.get(decision.summary.type)
@@ -147,7 +156,9 @@ def metadata(info: MediaInfo, kept: Sequence[Decision], *, strip: bool) -> tuple
         number = counts.get(kind, 0)
         counts[kind] = number + 1
         language = languages.get(decision.index)
-        if language:
+        if request.fmt.muxer == "mov":
+            language = _QUICKTIME_LANGUAGES.get(language or "", language)
+        if language and (strip or language != languages[decision.index]):
             args += [f"-metadata:s:{kind}:{number}", f"language={language}"]
     return tuple(args)
 

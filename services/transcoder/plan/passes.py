@@ -18,6 +18,7 @@ __all__ = ["THUMBNAIL", "converting", "measuring"]
 _SMALL: Final = 320
 _EARLY: Final = 0.1  # the small picture shows the film so far in: the first frames are often black
 _LATEST_S: Final = 10.0
+_SHORTEST_S: Final = 2.0  # of less, the first frame will do
 _ANALYSIS_WEIGHT: Final = 0.6
 _MEASURE_WEIGHT: Final = 0.3
 
@@ -74,7 +75,7 @@ def converting(
         *small.reading,
         *command.streams(kept),
         *command.default_marks(kept, default),
-        *command.metadata(request.info, kept, strip=request.options.metadata == "strip"),
+        *command.metadata(request, kept),
         *command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"),
         *small.writing,
     )
@@ -122,7 +123,7 @@ _NO_THUMBNAIL: Final = _Thumbnail()
 
 def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> _Thumbnail:
     """A small picture made in the same run: of the frames decoded anyway, or, in a copy, of a key frame."""
-    at_s = min((duration_s or 0.0) * _EARLY, _LATEST_S)
+    at_s = min(duration_s * _EARLY, _LATEST_S) if duration_s and duration_s >= _SHORTEST_S else 0.0
     picture = video.picture
     size = target_size(
         Size(picture.width, picture.height, picture.sar), max_width=_SMALL, max_height=_SMALL, square=True

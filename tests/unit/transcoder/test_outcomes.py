@@ -110,6 +110,16 @@ def test_the_tail_is_bounded_even_without_a_newline() -> None:
     assert tail.text().endswith("the end")
 
 
+def test_an_exit_code_of_0_is_not_enough() -> None:
+    tail = StderrTail()
+    tail.feed(b"[warning] fine so far\n[error] Error writing trailer of file:output.mkv: File too large\n")
+
+    assert tail.not_written
+    assert not Result(0, not_written=True).succeeded
+    assert not Result(0, stopped="stalled").succeeded
+    assert Result(0).succeeded
+
+
 @given(st.lists(st.binary(max_size=50), max_size=20))
 def test_damage_is_counted_however_it_is_cut(chunks: list[bytes]) -> None:
     text = b"[h264] [error] error while decoding MB 3 4\n" * 3 + b"[info] all is well\n"

@@ -15,7 +15,7 @@ def test_bubblewrap_shows_only_what_is_needed() -> None:
 
     assert text.startswith("/usr/bin/prlimit --core=0 --as=1073741824 --fsize=1000 --cpu=60 -- /usr/bin/bwrap ")
     assert text.endswith(" -- /usr/bin/ffmpeg -i x")
-    assert "--unshare-all --die-with-parent" in text
+    assert "--unshare-all --die-with-parent --as-pid-1" in text
     assert "--bind /data/work/1 /data/work/1 --ro-bind /data/work/1/input /data/work/1/input --remount-ro /" in text
     writable = [command[number + 1] for number, word in enumerate(command) if word in ("--bind", "--dev-bind")]
     assert writable == [str(WORK)]
