@@ -7,6 +7,8 @@ import statistics
 import sys
 from dataclasses import dataclass
 
+import uvloop
+
 from bench.push.clients import Tally, connect
 from bench.push.measure import cpu_seconds, resident_bytes
 from bench.push.ports import free_port
@@ -124,8 +126,6 @@ async def _figures() -> list[dict]:
 
 def figures() -> list[dict]:
     """The fan-out figures."""
-    import uvloop
-
     return uvloop.run(_figures())
 
 

@@ -21,7 +21,7 @@ class Tally:
     up: int = 0
     lost: int = 0
     events: int = 0
-    bytes: int = 0
+    octets: int = 0
     arrivals: list[tuple[float, bytes]] = field(default_factory=list)
 
 
@@ -59,12 +59,12 @@ class Client(asyncio.Protocol):
             for hello in self._hellos:
                 self.transport.write(masked(hello))
             data = self._head[end + 4 :]
-        self._tally.bytes += len(data)
+        self._tally.octets += len(data)
         self._tally.events += data.count(self._tally.marker)
         if self._keep and self._tally.marker in data:
             self._tally.arrivals.append((asyncio.get_running_loop().time(), data))
 
-    def connection_lost(self, exc) -> None:
+    def connection_lost(self, _) -> None:
         self._tally.lost += 1
 
 
@@ -78,13 +78,11 @@ async def connect(
         some = min(100, number - len(clients))
         made = await asyncio.gather(
             *(
-                loop.create_connection(
-                    lambda n=n: Client(tally, path, hellos, keep=n < keep), "127.0.0.1", port
-                )
+                loop.create_connection(lambda n=n: Client(tally, path, hellos, keep=n < keep), "127.0.0.1", port)
                 for n in range(len(clients), len(clients) + some)
             )
         )
         clients += [client for _, client in made]
-        while tally.up < len(clients):
+        while tally.up < len(clients):  # noqa: ASYNC110 -- the tally is shared by all
             await asyncio.sleep(0.01)
     return clients

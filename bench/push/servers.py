@@ -6,6 +6,8 @@ On SIGUSR1 a server sends EVENTS events; after each window's worth it lets one w
 same work at the same pace.  The peers send an event as soon as they have it, as their documentation shows.
 """
 
+# ruff: noqa: PLC0415 -- each server imports no more than it serves with
+
 import asyncio
 import resource
 import signal

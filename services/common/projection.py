@@ -57,7 +57,8 @@ def changes(job: Mapping[str, Any] | None, event: Mapping[str, Any]) -> dict[str
     fields = {name: event[name] for name in JOB_FIELDS & event.keys()}
     fields["updated_at"] = event["time"]
     if job is None:
-        fields.setdefault("created_at", event["time"])
+        if fields.get("created_at") is None:
+            fields["created_at"] = event["time"]
         return fields
     if fields.get("created_at") is None:
         fields.pop("created_at", None)

@@ -20,6 +20,7 @@ from services.notifier.settings import NotifierSettings
 
 _TRUE: Final = frozenset({"1", "true", "yes"})
 _WEBSOCKET_PATH: Final = "/ws"
+_PATHS: Final = frozenset({_WEBSOCKET_PATH, "/events", "/asyncapi.json", "/healthz", "/readyz", "/metrics"})
 
 _NOT_READY: Final = Refusal(503, "The push service is starting or stopping. Try again in a moment.", retry_after_s=1)
 
@@ -113,12 +114,23 @@ def _asked(request: web.Request) -> Subscribe:
         raise Problem(422, "The query does not say which events are wanted.", errors=errors) from None
 
 
-@web.middleware
-async def _problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """`errors_middleware`, but not around the thousands of WebSockets: each would keep its frames in memory."""
-    if request.path == _WEBSOCKET_PATH:
-        return await handler(request)
-    return await errors_middleware(request, handler)
+def _guarded(handler: _Handler) -> _Handler:
+    """`handler` with errors told as problem+json.
+
+    Not a middleware of the application: that would be around the thousands of WebSockets too, and keep its frames
+    in memory for each.
+    """
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        return await errors_middleware(request, handler)
+
+    return guarded
+
+
+async def _nothing_here(request: web.Request) -> web.StreamResponse:
+    if request.path in _PATHS and request.method not in {"GET", "HEAD"}:
+        raise web.HTTPMethodNotAllowed(request.method, ["GET"])
+    raise web.HTTPNotFound
 
 
 def _checks(bus: Bus, feed: Feed) -> dict[str, Check]:
@@ -138,9 +150,10 @@ def make_app(push: PushApp, bus: Bus, feed: Feed, settings: NotifierSettings) ->
     async def asyncapi(_: web.Request) -> web.Response:
         return json_response(described)
 
-    app = web.Application(middlewares=[_problems])
+    app = web.Application()
     app.router.add_get(_WEBSOCKET_PATH, push.websocket)
-    app.router.add_get("/events", push.events, allow_head=False)
+    app.router.add_get("/events", _guarded(push.events), allow_head=False)
     app.router.add_get("/asyncapi.json", asyncapi)
     add_health(app, _checks(bus, feed))
+    app.router.add_route("*", "/{path:.*}", _guarded(_nothing_here))
     return app

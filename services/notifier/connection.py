@@ -57,9 +57,9 @@ class Connection:
         "group",
         "sink",
         "slot",
-        "strikes",
         "tenant",
         "waits",
+        "warned_at",
     )
 
     def __init__(self, sink: Any, tenant: str, flavour: Flavour, allowance: float) -> None:
@@ -72,6 +72,6 @@ class Connection:
         self.awaiting_life = False  # a heartbeat went out and nothing has come back
         self.waits = 0  # subscriptions whose past is still being looked for
         self.slot = 0
-        self.strikes = 0
+        self.warned_at: float | None = None
         self.allowance = allowance  # messages it may send at `asked_at`
         self.asked_at = 0.0

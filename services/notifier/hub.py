@@ -105,9 +105,9 @@ class Hub:
         if unread > self.config.unread_bytes:
             self._evict(connection, CloseCode.TRY_LATER, "reading too slowly", "slow")
         elif not self._allowed(connection, now):
-            self._strike(connection, ErrorCode.RATE_LIMITED, _RATE_LIMITED)
+            self._strike(connection, ErrorCode.RATE_LIMITED, _RATE_LIMITED, now)
         elif text is None:
-            self._strike(connection, ErrorCode.BAD_MESSAGE, _BAD_MESSAGE.format("not text"))
+            self._strike(connection, ErrorCode.BAD_MESSAGE, _BAD_MESSAGE.format("not text"), now)
         else:
             self._understand(connection, text, now)
 
@@ -121,7 +121,7 @@ class Hub:
         elif self._allowed(connection, now):
             self.fanout.write(connection, ws_pong(payload))
         else:
-            self._strike(connection, ErrorCode.RATE_LIMITED, _RATE_LIMITED)
+            self._strike(connection, ErrorCode.RATE_LIMITED, _RATE_LIMITED, now)
 
     def fell_behind(self, connection: Connection, batch: Batch, now: float) -> None:
         """A broadcast was not written to `connection`, because too much is unread."""
@@ -181,7 +181,7 @@ class Hub:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False, include_context=False)[0]
             where = ".".join(str(part) for part in first["loc"][1:]) or "type"
-            self._strike(connection, ErrorCode.BAD_MESSAGE, _BAD_MESSAGE.format(f"{where}: {first['msg']}"))
+            self._strike(connection, ErrorCode.BAD_MESSAGE, _BAD_MESSAGE.format(f"{where}: {first['msg']}"), now)
             return
         if isinstance(message, Subscribe):
             self._subscriptions.subscribe(connection, message, now)
@@ -195,8 +195,6 @@ class Hub:
     def _allowed(self, connection: Connection, now: float) -> bool:
         burst = self.config.messages_burst
         refilled = connection.allowance + (now - connection.asked_at) * self.config.messages_per_s
-        if refilled >= burst:
-            connection.strikes = 0  # quiet for a while: forgiven
         connection.asked_at = now
         connection.allowance = min(burst, refilled)
         if connection.allowance < 1:
@@ -204,9 +202,9 @@ class Hub:
         connection.allowance -= 1
         return True
 
-    def _strike(self, connection: Connection, code: ErrorCode, message: str) -> None:
-        connection.strikes += 1
-        if connection.strikes > 1:
+    def _strike(self, connection: Connection, code: ErrorCode, message: str, now: float) -> None:
+        warned_at, connection.warned_at = connection.warned_at, now
+        if warned_at is not None and now - warned_at < self.config.warning_stands_s:
             self._evict(connection, CloseCode.BAD_MESSAGE, code.value, code.value)
             return
         self.fanout.send(connection, protocol.encode(protocol.Error(code=code, message=message)))

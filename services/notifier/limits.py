@@ -20,6 +20,7 @@ class HubConfig:
     max_message_bytes: int = 16 << 10
     messages_burst: int = 40
     messages_per_s: float = 10.0
+    warning_stands_s: float = 60.0  # a second offence within this time closes the connection
     not_found_after_s: float = 2.0
     ahead_wait_s: float = 2.0
     retry_s: float = 0.5  # shortest wait that clients are told at a shutdown

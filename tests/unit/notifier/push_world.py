@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from services.common import messages
-from services.common.jobs import Progress, Stage, now
 from services.common.errors import ERRORS, ErrorCode, JobError
+from services.common.jobs import Progress, Stage, now
 from services.notifier.cursors import parse
 from services.notifier.frames import Flavour
 from services.notifier.hub import Hub
@@ -25,7 +25,7 @@ class Stream:
     def __init__(self) -> None:
         self.first = 0
         self.bodies: list[bytes] = []
-        self._seqs: dict[str, int] = {}
+        self.seqs: dict[str, int] = {}
 
     @property
     def end(self) -> int:
@@ -46,8 +46,8 @@ class Stream:
     # --- events ---
 
     def _next(self, job_id: str) -> int:
-        self._seqs[job_id] = self._seqs.get(job_id, 0) + 1
-        return self._seqs[job_id]
+        self.seqs[job_id] = self.seqs.get(job_id, 0) + 1
+        return self.seqs[job_id]
 
     def publish(self, kind: str, job_id: str, *, tenant: str = "default", attempt: int = 1, **more: Any) -> int:
         common = {"job_id": job_id, "tenant": tenant, "attempt": attempt, "time": now(), "seq": self._next(job_id)}
@@ -113,7 +113,8 @@ class Client:
     unread: bytes = b""
 
     def write(self, data: bytes) -> None:
-        assert self.closed is None and not self.dropped, "written to after the end"
+        assert self.closed is None, "written to after the end"
+        assert not self.dropped, "written to after the end"
         self.writes += 1
         self.unread += data
         if self.reading:
@@ -238,14 +239,7 @@ class World:
 
     def _carry_out(self, hub: Hub, output: Any) -> None:
         if isinstance(output, Broadcast):
-            for connection in output.connections:
-                client = connection.sink
-                if client.dropped or client.closed:
-                    continue
-                if connection.backlog is not None or len(client.unread) > HIGH_WATER:
-                    hub.fell_behind(connection, output.batch, self.now)
-                else:
-                    client.write(output.batch.encode(output.flavour))
+            self._broadcast(hub, output)
         elif isinstance(output, Write):
             for connection in output.connections:
                 if not connection.sink.dropped:
@@ -257,6 +251,16 @@ class World:
         elif isinstance(output, Fetch):
             self.fetches.append(output)
             self.run_fetch(hub, output)
+
+    def _broadcast(self, hub: Hub, output: Broadcast) -> None:
+        for connection in output.connections:
+            client = connection.sink
+            if client.dropped or client.closed:
+                continue
+            if connection.backlog is not None or len(client.unread) > HIGH_WATER:
+                hub.fell_behind(connection, output.batch, self.now)
+            else:
+                client.write(output.batch.encode(output.flavour))
 
     def run_fetch(self, hub: Hub, fetch: Fetch) -> None:
         for offset, body in self.stream.since(max(0, fetch.replay.after.offset)):

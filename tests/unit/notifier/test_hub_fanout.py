@@ -1,9 +1,9 @@
 """Who gets which event, when, and in how many writes."""
 
 import pytest
-from tests.unit.notifier.push_world import World
 
 from services.notifier.frames import Flavour
+from tests.unit.notifier.push_world import World
 
 
 @pytest.fixture
@@ -11,11 +11,9 @@ def world():
     return World(window_s=0.03)
 
 
-def test_an_event_goes_to_the_subscribers_of_its_job_and_to_nobody_else(world):
+def test_an_event_goes_to_the_subscribers_of_its_job_and_to_nobody_else(world: World):
     hub = world.hub()
-    mine, other, everything, stranger, idle = (
-        world.connect(hub, tenant) for tenant in ("a", "a", "a", "b", "a")
-    )
+    mine, other, everything, stranger, idle = (world.connect(hub, tenant) for tenant in ("a", "a", "a", "b", "a"))
     mine.subscribe("job1")
     other.subscribe("job2")
     everything.subscribe("*")
@@ -25,7 +23,7 @@ def test_an_event_goes_to_the_subscribers_of_its_job_and_to_nobody_else(world):
     assert [len(c.events) for c in (mine, other, everything, stranger, idle)] == [1, 0, 1, 0, 0]
 
 
-def test_an_event_carries_its_fields_and_a_cursor(world):
+def test_an_event_carries_its_fields_and_a_cursor(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -38,7 +36,7 @@ def test_an_event_carries_its_fields_and_a_cursor(world):
     assert event["cursor"] == str(hub.fanout.position)
 
 
-def test_what_falls_into_one_window_is_one_write(world):
+def test_what_falls_into_one_window_is_one_write(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -53,7 +51,7 @@ def test_what_falls_into_one_window_is_one_write(world):
     assert len(client.events) == 11
 
 
-def test_the_first_event_after_a_quiet_time_does_not_wait_for_the_window(world):
+def test_the_first_event_after_a_quiet_time_does_not_wait_for_the_window(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -61,7 +59,7 @@ def test_the_first_event_after_a_quiet_time_does_not_wait_for_the_window(world):
     assert hub.wake_at == world.now or hub.wake_at < world.now
 
 
-def test_a_terminal_event_ends_the_window_and_keeps_the_order(world):
+def test_a_terminal_event_ends_the_window_and_keeps_the_order(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -76,7 +74,7 @@ def test_a_terminal_event_ends_the_window_and_keeps_the_order(world):
     assert [e["type"] for e in client.events] == ["job.started", "job.progress", "job.completed"]
 
 
-def test_a_group_shares_the_very_same_bytes(world):
+def test_a_group_shares_the_very_same_bytes(world: World):
     hub = world.hub()
     clients = [world.connect(hub) for _ in range(3)]
     for client in clients:
@@ -103,7 +101,7 @@ def test_a_large_batch_does_not_wait_for_the_end_of_the_window():
     assert len(client.events) > 5
 
 
-def test_only_terminal_events_if_asked(world):
+def test_only_terminal_events_if_asked(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe("*", only="terminal")
@@ -113,7 +111,7 @@ def test_only_terminal_events_if_asked(world):
     assert [e["type"] for e in client.events] == ["job.failed"]
 
 
-def test_a_connection_with_several_subscriptions_gets_each_event_once_and_in_order(world):
+def test_a_connection_with_several_subscriptions_gets_each_event_once_and_in_order(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe("job1")
@@ -127,7 +125,7 @@ def test_a_connection_with_several_subscriptions_gets_each_event_once_and_in_ord
     assert [e["job_id"] for e in client.events] == ["job1", "job1", "job3", "job2", "job1"]
 
 
-def test_a_list_of_jobs_is_one_subscription(world):
+def test_a_list_of_jobs_is_one_subscription(world: World):
     hub = world.hub()
     client = world.connect(hub)
     world.publish("queued", "job2")
@@ -141,7 +139,7 @@ def test_a_list_of_jobs_is_one_subscription(world):
     assert [e["job_id"] for e in client.events] == ["job1", "job2"]
 
 
-def test_unsubscribing_ends_it_after_what_came_before(world):
+def test_unsubscribing_ends_it_after_what_came_before(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe("job1")
@@ -158,7 +156,7 @@ def test_unsubscribing_ends_it_after_what_came_before(world):
     assert len(hub.fanout.groups) == 0
 
 
-def test_events_that_do_not_change_the_job_are_not_passed_on(world):
+def test_events_that_do_not_change_the_job_are_not_passed_on(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -173,7 +171,7 @@ def test_events_that_do_not_change_the_job_are_not_passed_on(world):
     assert hub.fanout.position.offset == 4
 
 
-def test_an_outcome_numbered_too_low_is_passed_on_with_a_number_that_counts(world):
+def test_an_outcome_numbered_too_low_is_passed_on_with_a_number_that_counts(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -183,7 +181,7 @@ def test_an_outcome_numbered_too_low_is_passed_on_with_a_number_that_counts(worl
     assert [e["seq"] for e in client.events] == [50, 51]
 
 
-def test_percent_does_not_fall_within_an_attempt(world):
+def test_percent_does_not_fall_within_an_attempt(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -193,7 +191,7 @@ def test_percent_does_not_fall_within_an_attempt(world):
     assert [e["progress"]["percent"] for e in client.events] == [40, 40]
 
 
-def test_fields_added_later_are_passed_on(world):
+def test_fields_added_later_are_passed_on(world: World):
     hub = world.hub()
     client = world.connect(hub)
     client.subscribe()
@@ -205,7 +203,7 @@ def test_fields_added_later_are_passed_on(world):
     assert client.events[0]["novelty"] == [1]
 
 
-def test_nothing_is_kept_of_a_connection_that_is_gone(world):
+def test_nothing_is_kept_of_a_connection_that_is_gone(world: World):
     hub = world.hub()
     clients = [world.connect(hub) for _ in range(5)]
     for client in clients:
@@ -220,7 +218,7 @@ def test_nothing_is_kept_of_a_connection_that_is_gone(world):
     assert hub.wake_at is None
 
 
-def test_deliveries_are_counted(world):
+def test_deliveries_are_counted(world: World):
     hub = world.hub()
     for _ in range(3):
         world.connect(hub).subscribe()
