@@ -37,7 +37,7 @@ GENERATED: Final[Mapping[str, Callable[[], str]]] = {
     "grafana_password": _token,
 }
 # Never made up, taken if given: the addresses of a broker or a database elsewhere.
-OPTIONAL: Final = ("amqp_url", "database_url", "jwt_secret")
+OPTIONAL: Final = ("amqp_url", "rabbitmq_management_url", "database_url", "jwt_secret")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@
 
 Values that lie as files in DIRECTORY have precedence: those of deploy/docker/secrets/README.md, by the same names.
 Run it once: run again without the directory it makes new ones.  Where the broker, the store and the database are
-elsewhere, `amqp_url` and `database_url` must be among the files.
+elsewhere, `amqp_url`, `rabbitmq_management_url` and `database_url` must be among the files.
 """
 
 import base64
@@ -33,7 +33,8 @@ def manifests(known: dict[str, str], *, job_timeout_s: float) -> dict[str, Any]:
     for item in made:
         _sort_in(texts, item)
     monitor = f"{broker.MONITOR_USER}:{quote(known['rabbitmq_monitor_password'], safe='')}"
-    texts["keda"]["host"] = f"http://{monitor}@rabbitmq.{NAMESPACE}:15672/"
+    inside = f"http://{monitor}@rabbitmq.{NAMESPACE}:15672/"
+    texts["keda"]["host"] = known.get("rabbitmq_management_url") or inside
     return {"apiVersion": "v1", "kind": "List", "items": [_secret(name, data) for name, data in texts.items()]}
 
 
