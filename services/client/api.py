@@ -1,11 +1,13 @@
 """The client: every call of the API as a method, and the push channel as an async iterator."""
 
 import mimetypes
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 from urllib.parse import quote
@@ -28,9 +30,12 @@ from services.client.upload import OnBegun, Upload
 
 DEFAULT_URL: Final = "http://localhost:8080"
 _PAGE: Final = 100
+_ENDED_REMEMBERED: Final = 1000
+_WAIT: Final = {"wait": "10"}  # the API holds its answer until the job changes, or as many seconds
 
 
-def _user_agent() -> str:
+def user_agent() -> str:
+    """Name and version, as requests carry them."""
     try:
         return f"cvc/{version('cloud-video-conversion')}"
     except PackageNotFoundError:
@@ -64,21 +69,22 @@ class Client:
             patience_s: how long a request, or a transfer that does not get on, is tried again before it fails.
         """
         self.url = url.rstrip("/")
+        self.patience_s = patience_s
         self._api_key = api_key
-        self._patience_s = patience_s
         self._rest: Rest | None = None
+        self._ended: deque[str] = deque(maxlen=_ENDED_REMEMBERED)  # jobs whose end the push channel has told
         self._watches: WeakSet[Watch] = WeakSet()
 
     async def __aenter__(self) -> Self:
         """Open it."""
         host = URL(self.url).host
         session = aiohttp.ClientSession(
-            headers={"User-Agent": _user_agent()},
+            headers={"User-Agent": user_agent()},
             # A proxy of the environment can't know what this machine calls localhost.
             trust_env=host not in ("localhost", "127.0.0.1", "::1"),
             connector=aiohttp.TCPConnector(limit=0, limit_per_host=64),
         )
-        self._rest = Rest(session, self.url, self._api_key, self._patience_s)
+        self._rest = Rest(session, self.url, self._api_key, self.patience_s)
         return self
 
     async def __aexit__(
@@ -92,6 +98,11 @@ class Client:
             await rest.session.close()
 
     @property
+    def has_key(self) -> bool:
+        """True if it has a key to show."""
+        return self._api_key is not None
+
+    @property
     def _api(self) -> Rest:
         if self._rest is None:
             raise RuntimeError("the client is not open: use `async with Client(…) as client`")
@@ -102,6 +113,10 @@ class Client:
     async def formats(self) -> Formats:
         """What can be asked for: formats, codecs, options, limits."""
         return Formats.model_validate((await self._api.call("GET", "/formats")).body)
+
+    async def allowed(self) -> None:
+        """Raise `NotAllowedError` unless the service lets this caller in."""
+        await self._api.call("GET", "/jobs", params={"limit": "1"})
 
     async def ready(self) -> Mapping[str, str]:
         """How the gateway is doing: for each of its parts `ok`, or what is wrong.  Never raises `ServerError`."""
@@ -190,6 +205,18 @@ class Client:
         """A job as it is now."""
         return Job.model_validate((await self._api.call("GET", _job_path(job_id))).body)
 
+    async def _caught_up(self, job_id: str) -> Job:
+        """The job once the API knows all that the push channel has told of it.
+
+        Events come from the broker to both, and the push channel may be the faster one: what is asked of the API
+        right after an end was seen must not fail because the API is a moment behind.
+        """
+        give_up_at = monotonic() + self.patience_s
+        job = await self.get(job_id)
+        while job_id in self._ended and not job.done and monotonic() < give_up_at:
+            job = Job.model_validate((await self._api.call("GET", _job_path(job_id), params=_WAIT)).body)
+        return job
+
     async def list(self, *, status: Status | str | None = None, page_size: int = _PAGE) -> AsyncIterator[Job]:
         """The caller's jobs, newest first, fetched `page_size` at a time as they are asked for."""
         params = {"limit": str(page_size)} | ({"status": str(status)} if status else {})
@@ -221,6 +248,7 @@ class Client:
         Raises:
             ConflictError: it is in another state, or its input is gone.
         """
+        await self._caught_up(job_id)
         return Job.model_validate((await self._api.call("POST", _job_path(job_id, "/retry"))).body)
 
     async def delete(self, job_id: str) -> None:
@@ -229,7 +257,7 @@ class Client:
         Raises:
             ConflictError: it is being worked on; cancel it first.
         """
-        await self.get(job_id)
+        await self._caught_up(job_id)
         # It is there, so a 404 now can only come from a try whose answer was lost on the way.
         with suppress(NotFoundError):
             await self._api.call("DELETE", _job_path(job_id))
@@ -276,6 +304,7 @@ class Client:
         watch = Watch(
             self._api,
             [job_ids] if isinstance(job_ids, str) else job_ids,
+            on_end=self._ended.append,
             after=after,
             until_done=until_done,
             on_state=on_state,
@@ -293,6 +322,10 @@ class Client:
         Raises:
             ConflictError: there is none.
         """
+        await self._caught_up(job_id)
+        return await self._locate(job_id)
+
+    async def _locate(self, job_id: str) -> Download:
         return Download.model_validate((await self._api.call("GET", _job_path(job_id, "/download"))).body)
 
     async def download(
@@ -309,10 +342,10 @@ class Client:
             ConflictError: there is no output.
             DownloadError: it can't be fetched whole, or not be written.
         """
-        locate = partial(self.locate, job_id)
+        job = await self._caught_up(job_id)
+        locate = partial(self._locate, job_id)
         if not isinstance(target, str | Path):
             return await Fetch(self._api, locate, target, on_progress=on_progress).run()
-        job = await self.get(job_id)
         tag = f"{job.job_id}-{job.attempt}"
         return await fetch_to_file(self._api, locate, Path(target), tag=tag, on_progress=on_progress)
 

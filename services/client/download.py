@@ -134,7 +134,7 @@ async def fetch_to_file(
     Raises:
         DownloadError: as `Fetch.run`, or the file can't be written.
     """
-    part = path.with_name(f".{path.name[:100]}.{tag}.part")
+    part = path.with_name(f".{path.name[:40]}.{tag}.part")
     try:
         file = await anyio.to_thread.run_sync(part.open, "ab")
         try:
@@ -151,6 +151,10 @@ async def fetch_to_file(
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise
+    finally:
+        with suppress(OSError):
+            if part.exists() and not part.stat().st_size:
+                part.unlink()
     return result
 
 

@@ -90,7 +90,9 @@ class Bar:
         if self._kind != kind:
             self._kind = kind
             done = int(completed)
-            self._progress.reset(self._task, total=total, completed=done, phase="", style="", detail="", bytes=is_bytes)
+            self._progress.reset(
+                self._task, total=total, completed=done, phase=phase, style="", detail="", bytes=is_bytes
+            )
 
 
 def progress_for(console: Console) -> Progress:

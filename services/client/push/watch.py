@@ -5,7 +5,7 @@ event may be cancelled (by a timeout, say) and taken up again: nothing is lost b
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -48,14 +48,16 @@ class Watch:
         rest: Rest,
         job_ids: Iterable[str],
         *,
+        on_end: Callable[[str], None] = lambda _: None,
         after: str | None = None,
         until_done: bool = True,
         on_state: OnState | None = None,
         transports: Collection[Transport] = tuple(Transport),
         give_up_after_s: float | None = None,
     ) -> None:
-        """See `Client.watch`."""
+        """See `Client.watch`; `on_end` is told of each job whose end becomes known."""
         self._rest = rest
+        self._on_end = on_end
         self._until_done = until_done
         self._feed = Feed(rest, transports, after=after, on_state=on_state, give_up_after_s=give_up_after_s)
         self._feed.want(job_ids)
@@ -202,7 +204,10 @@ class Watch:
             self._emit("job.cancelled", job, end, None)
 
     def _emit(self, kind: str, job: State, fields: Mapping[str, Any], cursor: str | None) -> None:
-        self._ready.append(Event(kind, Job.model_validate(job), dict(fields), cursor, self._feed.transport))
+        event = Event(kind, Job.model_validate(job), dict(fields), cursor, self._feed.transport)
+        if event.job.done:
+            self._on_end(event.job.job_id)
+        self._ready.append(event)
 
     def _wanted(self, job_id: str) -> bool:
         return self._feed.all or job_id in self._feed.job_ids

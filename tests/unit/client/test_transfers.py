@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.client import (
     Client,
+    ConflictError,
     DownloadError,
     NotFoundError,
     TooLargeError,
@@ -302,3 +303,29 @@ async def test_a_target_that_can_not_be_written_is_told(fake: FakeService, clien
         await client.download(job_id, tmp_path / "no" / "b.mp4")
     with pytest.raises(NotFoundError):
         await client.download("nobody", tmp_path / "b.mp4")
+
+
+async def test_an_end_that_the_api_has_not_heard_of_yet_is_waited_for(
+    fake: FakeService, client: Client, tmp_path: Path
+) -> None:
+    """The push channel may be faster than the database."""
+    fake.make_job("a", status="PROCESSING")
+    async with client.watch(["a"]) as events:
+        await anext(events)
+        behind = dict(fake.jobs["a"])
+        await fake.complete_job("a", b"data")
+        assert (await anext(events)).job.done
+    fake.faults["GET /api/jobs/{id}"] = [lambda _: web.json_response(behind)] * 2
+    await client.download("a", tmp_path / "b.mp4")
+    assert (tmp_path / "b.mp4").read_bytes() == b"data"
+    asked = [path for name, path, _, _ in fake.requests if name == "GET /api/jobs/{id}"]
+    assert asked == ["/api/jobs/a", "/api/jobs/a?wait=10", "/api/jobs/a?wait=10"]
+
+
+async def test_a_job_that_runs_is_not_waited_for_by_a_download(
+    fake: FakeService, client: Client, tmp_path: Path
+) -> None:
+    fake.make_job("a", status="PROCESSING")
+    with pytest.raises(ConflictError):
+        await client.download("a", tmp_path / "b.mp4")
+    assert list(tmp_path.iterdir()) == []
