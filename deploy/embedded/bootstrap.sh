@@ -3,7 +3,8 @@
 # Run again it finds everything in place and does nothing: each step leaves a stamp of what it was done for.
 set -eu
 
-mode=${1:?usage: bootstrap.sh run|dev}
+mode=${1:-}
+case $mode in run | dev) ;; *) echo "usage: bootstrap.sh run|dev" >&2; exit 2 ;; esac
 cd "$(dirname "$0")/../.."
 
 say() { printf '%s\n' "$*" >&2; }
@@ -123,7 +124,6 @@ ensure_venv() {
 # --- The page ---------------------------------------------------------------------------------------------------
 
 ensure_page() (
-    [ -f static/package.json ] || exit 0
     cd static
     node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' ||
         fail "Node.js 18 or newer is needed to build the page; found $(node --version)"
