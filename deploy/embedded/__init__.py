@@ -2,6 +2,6 @@
 
 The files follow the path of a start: `settings` (what was asked for) → `layout` and `credentials` (what is kept
 in `DATA_DIR`) → `broker`, `store`, `frontdoor`, `programs` (pure: settings in, process specs and file texts out)
-→ `prepare` (writes the files) → `supervisor` (start order, restarts, stop order) → `process` and `probes` (one
-child, one readiness check).
+→ `system` (all of it together, its files written by `prepare`) → `supervisor` (start order, restarts, stop order)
+→ `process` and `probes` (one child, one readiness check).
 """

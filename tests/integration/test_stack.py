@@ -3,6 +3,7 @@
 import signal
 
 import aio_pika
+import aiohttp
 import pytest
 
 from tests.media_files import MediaFiles, big_buck_bunny, ffprobe
@@ -33,6 +34,19 @@ async def test_a_killed_process_can_be_started_again(own_stack: Stack) -> None:
     await own_stack.start("s3")
     assert own_stack.running("s3")
     assert "Starting s3 server" in own_stack.log("s3")
+
+
+async def test_the_whole_system_answers_at_the_front_door_and_a_crash_is_mended(full_stack: Stack) -> None:
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{full_stack.url}/api/formats") as answer:
+            assert answer.status == 200
+        full_stack.kill("gateway", signal.SIGKILL)
+        await full_stack.exited("gateway")
+        await full_stack.start("gateway")
+        async with http.get(f"{full_stack.url}/api/jobs") as answer:
+            assert (await answer.json())["jobs"] == []
+        async with http.ws_connect(f"{full_stack.url}/ws") as socket:
+            assert (await socket.receive_json())["type"] == "hello"
 
 
 async def test_eventually_returns_the_first_true_value_and_tells_the_last_false_one() -> None:
