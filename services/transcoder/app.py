@@ -2,8 +2,9 @@
 
 from aiohttp import web as aiohttp_web
 
-from services.common import logs, web
+from services.common import logs, metrics, web
 from services.common.bus import Bus
+from services.common.errors import ErrorCode
 from services.common.lifecycle import Service, Stop, run_service
 from services.common.settings import load_or_exit
 from services.common.storage import Storage
@@ -18,6 +19,7 @@ from services.transcoder.worker import Worker
 
 async def start(service: Service, stop: Stop, settings: TranscoderSettings, workdir: WorkDir) -> None:
     """Start every part; when asked to stop, drain."""
+    _begin_at_zero()
     bus = Bus(settings.amqp_url.get_secret_value(), name="transcoder")
     storage = await service.enter(Storage(settings))
     convert = await make_converter(settings, workdir)
@@ -32,6 +34,15 @@ async def start(service: Service, stop: Stop, settings: TranscoderSettings, work
     await stop.requested.wait()
     await service.stop("intake")
     await worker.drain(stop.hurried)
+
+
+def _begin_at_zero() -> None:
+    """What has no value yet is not exposed: an idle transcoder would look like none, a first dead letter like none."""
+    for gauge in (metrics.WORKERS_BUSY, metrics.FFMPEG_RUNNING):
+        gauge.set({}, 0)
+    metrics.REDELIVERIES.set({}, 0)
+    for code in (ErrorCode.BAD_MESSAGE, ErrorCode.WORKER_LOST):
+        metrics.DEAD_LETTERS.set({"code": code}, 0)
 
 
 async def _serve(settings: TranscoderSettings, bus: Bus, storage: Storage) -> None:

@@ -1,13 +1,15 @@
 """From a local input file to local output files, readable in order: probe, plan, run, verify."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 
+from services.common import metrics
 from services.common.errors import ErrorCode, JobFailure
 from services.common.formats import FORMATS
 from services.common.jobs import Plan, Progress, Stage, Warning_
@@ -186,14 +188,15 @@ class _Run:
             devices=hardware,
         )
         _log.info("ffmpeg_started", run=one.name, argv=one.argv)
-        result = await ffmpeg.run(
-            command,
-            cwd=self.workdir,
-            env=environment(self.workdir),
-            on_progress=lambda block: self.on_progress(Stage.TRANSCODING, meter.update(block, time.monotonic())),
-            stall_timeout_s=self.bounds.stall_timeout_s,
-            timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
-        )
+        with _counted():
+            result = await ffmpeg.run(
+                command,
+                cwd=self.workdir,
+                env=environment(self.workdir),
+                on_progress=lambda block: self.on_progress(Stage.TRANSCODING, meter.update(block, time.monotonic())),
+                stall_timeout_s=self.bounds.stall_timeout_s,
+                timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
+            )
         _log.info(
             "ffmpeg_ended",
             run=one.name,
@@ -205,6 +208,8 @@ class _Run:
         )
         if not result.succeeded:
             raise diagnose.failure(result)
+        if result.last.out_time_s and result.elapsed_s > 0:
+            metrics.ENCODE_SPEED.observe({}, result.last.out_time_s / result.elapsed_s)
         return result
 
     async def _verified(self, plan: TranscodePlan, result: Result) -> Conversion:
@@ -218,6 +223,15 @@ class _Run:
         if plan.thumbnail is not None and _size(self.workdir / plan.thumbnail) > 0:
             outputs.append(LocalOutput(self.workdir / plan.thumbnail, "thumbnail", "image/jpeg"))
         return Conversion(tuple(outputs), plan.summary, (*plan.warnings, *found))
+
+
+@contextmanager
+def _counted() -> Iterator[None]:
+    metrics.FFMPEG_RUNNING.inc({})
+    try:
+        yield
+    finally:
+        metrics.FFMPEG_RUNNING.dec({})
 
 
 def _size(path: Path) -> int:
