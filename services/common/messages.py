@@ -39,7 +39,8 @@ class WorkMessage(Message):
 
     `attempt` is the fence: events of a lower one are stale.  `retries` counts the automatic attempts already
     used.  `seq` is the last event number given to the job, `queued_at` when this attempt was first queued.
-    `deliveries` counts those of earlier copies of this message, `percent_floor` is how far one of them came.
+    `deliveries` counts those of earlier copies of this message, `percent_floor` is how far one of them came,
+    `parked` how often a transcoder had no room for it.
     """
 
     job_id: JobId
@@ -55,6 +56,7 @@ class WorkMessage(Message):
     queued_at: Time | None = None
     deliveries: Annotated[int, Field(ge=0)] = 0
     percent_floor: float | None = None
+    parked: Annotated[int, Field(ge=0)] = 0
 
 
 class Event(Message):

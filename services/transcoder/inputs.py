@@ -7,12 +7,16 @@ from typing import Final
 
 from services.common import metrics
 from services.common.errors import ErrorCode, JobFailure
-from services.common.storage import ObjectMissingError, ObjectTooLargeError, Storage, StorageError
+from services.common.storage import ObjectInfo, ObjectMissingError, ObjectTooLargeError, Storage, StorageError
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.workdir import WorkDir
 
 # Beside the input lie the output, a second copy of it for some containers, and small things.
 _ROOM_FACTOR: Final = 2
+
+
+class NoRoomError(Exception):
+    """This machine has no room for the input; that says nothing about the job."""
 
 
 class Inputs:
@@ -32,26 +36,37 @@ class Inputs:
         except OSError as error:
             raise JobFailure(ErrorCode.DISK_FULL, detail=repr(error)) from error
 
+    async def inspect(self, key: str) -> ObjectInfo:
+        """See that the object `key` can be taken, here and now.
+
+        Raises:
+            NoRoomError: this machine has no room for it; another may have.
+            JobFailure: it is missing, empty or too large, or the store is away.
+        """
+        try:
+            info = await self._storage.stat(key)
+        except StorageError as error:
+            raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
+        if info is None:
+            raise JobFailure(ErrorCode.INPUT_MISSING)
+        if info.size > self._settings.max_upload_size:
+            raise JobFailure(ErrorCode.TOO_LARGE)
+        if info.size == 0:
+            raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
+        if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
+            raise NoRoomError(f"{info.size} bytes to convert")
+        return info
+
     async def fetch(self, key: str, directory: Path) -> Path:
         """Download the object `key`; the local file.
 
         Raises:
-            JobFailure: it is missing, empty, too large, there is no room for it, or the store is away.
+            JobFailure: it is gone, has grown too large, or the store is away.
         """
-        limit = self._settings.max_upload_size
         # Our own name: the extension is only a hint that ffmpeg is not given.
         source = directory / "input"
         try:
-            info = await self._storage.stat(key)
-            if info is None:
-                raise JobFailure(ErrorCode.INPUT_MISSING)
-            if info.size > limit:
-                raise JobFailure(ErrorCode.TOO_LARGE)
-            if info.size == 0:
-                raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
-            if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
-                raise JobFailure(ErrorCode.DISK_FULL, detail=f"{info.size} bytes to convert")
-            size = await self._storage.download(key, source, max_size=limit)
+            size = await self._storage.download(key, source, max_size=self._settings.max_upload_size)
         except ObjectMissingError:
             raise JobFailure(ErrorCode.INPUT_MISSING) from None
         except ObjectTooLargeError:

@@ -77,6 +77,10 @@ class Pipeline:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
         return outcome
 
+    async def inspect(self, work: WorkMessage) -> None:
+        """See that the job can begin here; raises as `Inputs.inspect` does."""
+        await self._inputs.inspect(work.input_path)
+
     async def kept_outcome(self, work: WorkMessage) -> Completed | None:
         """The outcome of this attempt or a later one, if some transcoder has finished it already.
 

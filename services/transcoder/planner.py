@@ -1,6 +1,5 @@
 """Answers what would be done with an upload, without doing it."""
 
-import asyncio
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -12,7 +11,7 @@ from services.common.errors import ErrorCode, JobFailure
 from services.common.logs import get_logger
 from services.common.messages import PlanAnswer, PlanRequest
 from services.transcoder.convert import Preview
-from services.transcoder.inputs import Inputs
+from services.transcoder.inputs import Inputs, NoRoomError
 
 log = get_logger(__name__)
 
@@ -54,6 +53,7 @@ class Planner:
     async def _think(self, body: bytes) -> PlanAnswer:
         try:
             request = PlanRequest.model_validate_json(body)
+            await self._inputs.inspect(request.input_path)
             with self._inputs.directory("plan") as directory:
                 source = await self._inputs.fetch(request.input_path, directory)
                 preview = await self._converter.preview(source, request.output_format, request.options)
@@ -63,8 +63,9 @@ class Planner:
         except JobFailure as failure:
             log.info("plan_refused", code=str(failure.code), detail=failure.detail[-2000:])
             return PlanAnswer(error=failure.error)
-        except asyncio.CancelledError:
-            raise
+        except NoRoomError as error:
+            log.warning("no_room", detail=str(error))
+            return PlanAnswer(error=JobFailure(ErrorCode.DISK_FULL).error)
         except Exception as error:  # a fault of ours is an answer too; the asker waits for one
             log.exception("plan_crashed")
             return PlanAnswer(error=JobFailure(ErrorCode.INTERNAL, detail=repr(error)).error)

@@ -5,6 +5,7 @@ or a copy given back.  A crash anywhere before that brings the message again.
 """
 
 import asyncio
+import contextlib
 from enum import Enum
 from typing import Final
 
@@ -18,6 +19,7 @@ from services.common.jobs import now
 from services.common.logs import get_logger
 from services.common.messages import CancelMessage, Completed, WorkMessage
 from services.transcoder.cancellations import Cancellations
+from services.transcoder.inputs import NoRoomError
 from services.transcoder.lease import Lease, LeaseHeldError, hold
 from services.transcoder.pipeline import Pipeline
 from services.transcoder.reporter import Reporter
@@ -26,6 +28,9 @@ from services.transcoder.settings import TranscoderSettings
 log = get_logger(__name__)
 
 _PUBLISH_PAUSE_S: Final = 0.5
+# A transcoder without room keeps the slot of what it can't take for so long, that others get the rest.
+_NO_ROOM_PAUSE_S: Final = 5.0
+_MOST_PARKED: Final = 24
 
 
 class Abort(Enum):
@@ -76,7 +81,7 @@ class Worker:
         self._settings = settings
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._draining = False
+        self._draining = asyncio.Event()
         self.cancellations = Cancellations(bus, self._on_cancel)
 
     @property
@@ -91,7 +96,7 @@ class Worker:
 
     async def drain(self, hurried: asyncio.Event) -> None:
         """After `run` has ended: let runs finish within `drain_timeout`, then give the rest back."""
-        self._draining = True
+        self._draining.set()
         pending = set(self._tasks)
         if pending:
             log.info("draining", jobs=len(pending))
@@ -132,7 +137,7 @@ class Worker:
             metrics.DEAD_LETTERS.inc({"code": ErrorCode.BAD_MESSAGE})
             await delivery.reject()
             return
-        if self._draining:
+        if self._draining.is_set():
             # Came before the broker knew that we take no more; a copy goes back, as a return would be counted.
             await self._publish_surely(None, work)
             await delivery.ack()
@@ -199,6 +204,9 @@ class Worker:
         except JobFailure as failure:
             run.seal()
             await self._on_failure(run.work, reporter, failure)
+        except NoRoomError as error:
+            run.seal()
+            await self._on_no_room(run.work, reporter, error)
         except asyncio.CancelledError:
             if run.abort is None:
                 raise  # not by us; the message stays unsettled and comes again
@@ -220,6 +228,7 @@ class Worker:
         if kept is not None:
             log.info("job_done_before")
             return kept.model_copy(update={"attempt": work.attempt})
+        await self._pipeline.inspect(work)
         if work.deliveries:
             await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
         await reporter.started()
@@ -243,11 +252,23 @@ class Worker:
                 "percent_floor": None,
                 "seq": reporter.seq,
                 "queued_at": now(),
+                "parked": 0,
             }
         )
         announcer = self._reporter(again, first=True)
         await announcer.retrying(failure.error, delay_s=float(delay_s))
         await self._publish_surely(topology.retry_queue(delay_s), again.model_copy(update={"seq": announcer.seq}))
+
+    async def _on_no_room(self, work: WorkMessage, reporter: Reporter, error: NoRoomError) -> None:
+        log.warning("no_room", detail=str(error), parked=work.parked)
+        if work.parked >= _MOST_PARKED:
+            await self._on_failure(work, reporter, JobFailure(ErrorCode.DISK_FULL, detail=str(error)))
+            return
+        parked = original(work).model_copy(update={"parked": work.parked + 1})
+        await self._publish_surely(topology.retry_queue(topology.RETRY_DELAYS_S[0]), parked)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_NO_ROOM_PAUSE_S):
+                await self._draining.wait()
 
     async def _on_abort(self, work: WorkMessage, reporter: Reporter, reason: Abort) -> None:
         log.info("job_aborted", reason=reason.value)

@@ -179,6 +179,20 @@ async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used
     assert max(percents) <= 99.9
 
 
+async def test_a_transcoder_without_room_leaves_the_job_to_others(
+    own_stack: Stack, watcher: Watcher, media: MediaFiles
+):
+    await own_stack.stop("transcoder")
+    await own_stack.start("transcoder", env={"DISK_RESERVE": str(1 << 60)})
+    job_id = await watcher.request(await watcher.put(media.mp4()))
+    await eventually(lambda: "no_room" in own_stack.log("transcoder"))
+    await own_stack.stop("transcoder")
+    await own_stack.start("transcoder", env={"DISK_RESERVE": "1000000"})
+    done = await watcher.outcome(job_id)
+    assert (done["type"], done["attempt"]) == ("job.completed", 1)
+    assert len(watcher.of(job_id, "started")) == 1
+
+
 async def test_two_copies_of_a_message_run_once(transcoder: Stack, watcher: Watcher, media: MediaFiles):
     key = await watcher.put(media.slow(12))
     job_id = await watcher.request(key)
