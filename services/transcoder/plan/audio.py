@@ -37,6 +37,7 @@ _MOST_KBPS: Final = {"mp3": 320, "aac": 512}
 _OPUS_KBPS_A_CHANNEL: Final = 256
 _VORBIS_QUALITY: Final = "5"
 _DEEP: Final = 16
+_MIXED: Final = 8  # channels that ffmpeg can mix down
 
 _LOUDNESS: Final = "I=-16:TP=-1.5:LRA=11"
 
@@ -124,14 +125,18 @@ def _encode(stream: AudioStream, codec: str, wish: AudioOptions, loudness: Loudn
     layout = (_AAC_LAYOUTS if codec == "aac" else _LAYOUTS)[channels]
     filters = ["aresample=async=1:first_pts=0"]
     notes = []
+    if stream.channels > _MIXED:
+        # Nobody knows how to mix so many; they are mostly microphones side by side.
+        filters.append("|".join([f"pan={layout}", *(f"c{number}=c{number}" for number in range(channels))]))
+        notes.append(f"the first {channels} of {stream.channels} channels are kept")
+    elif (stream.layout or layout) != layout or channels != stream.channels:
+        notes.append(f"{stream.layout or f'{stream.channels} channels'} becomes {layout}")
     if loudness is not None:
         filters.append(_normalize(loudness))
         notes.append("loudness set to -16 LUFS")
     elif wish.normalize:
         notes.append("silent, so its loudness was left")
     filters.append(f"aformat=sample_rates={rate}:channel_layouts={layout}")
-    if (stream.layout or layout) != layout or channels != stream.channels:
-        notes.append(f"{stream.layout or f'{stream.channels} channels'} becomes {layout}")
     summary = StreamPlan(
         stream=stream.index,
         type="audio",

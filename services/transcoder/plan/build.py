@@ -153,9 +153,12 @@ def _duration(request: Request, streams: Sequence[Stream]) -> float | None:
 
 
 def _end(info: MediaInfo, stream: Stream) -> float | None:
+    """When a stream ends, from the start of the file."""
     if stream.duration_s is None:
         return None
-    return max(0.0, (stream.start_s or info.start_s) - info.start_s) + stream.duration_s
+    end = max(0.0, (stream.start_s or info.start_s) - info.start_s) + stream.duration_s
+    # Some writers count a late beginning into the length of a stream.
+    return min(end, info.duration_s) if info.duration_s is not None and info.declares_duration else end
 
 
 def _promised(request: Request, picture: VideoStream | None, tracks: Sequence[AudioStream]) -> bool:
