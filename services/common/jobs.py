@@ -45,7 +45,7 @@ MAX_PERCENT_BEFORE_COMPLETED = 99.9
 
 def timestamp(moment: datetime) -> str:
     """`moment` as the API writes times: UTC, milliseconds, `Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def now() -> datetime:

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Final
 from uuid import uuid4
 
@@ -23,6 +24,9 @@ Check = Callable[[], Awaitable[str | None]]
 REQUEST_ID_HEADER: Final = "X-Request-ID"
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _CHECK_TIMEOUT_S: Final = 2.0
+# Ids of requests that come without one: unique among processes by the first part, within one by the second.
+_RUN: Final = uuid4().hex[:16]
+_request_numbers = count(1)
 
 
 class Problem(Exception):  # noqa: N818 -- the name of the thing in RFC 9457
@@ -85,25 +89,27 @@ _DETAILS: Final = {
 @web.middleware
 async def errors_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Makes every error problem+json, ours and aiohttp's own, and gives every request an id."""
-    given = request.headers.get(REQUEST_ID_HEADER, "")
-    request_id = given if _REQUEST_ID.match(given) else uuid4().hex
-    with structlog.contextvars.bound_contextvars(request_id=request_id):
-        response: web.StreamResponse
-        try:
-            response = await handler(request)
-        except Problem as problem:
-            response = problem.response()
-        except web.HTTPException as error:
-            if error.status < 400:  # noqa: PLR2004 -- redirects and the like are answers, not problems
-                raise
-            allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-            detail = _DETAILS.get(error.status, error.reason)
-            response = Problem(error.status, detail, headers=allow).response()
-        except (asyncio.CancelledError, ConnectionResetError):
+    given = request.headers.get(REQUEST_ID_HEADER)
+    request_id = given if given and _REQUEST_ID.match(given) else f"{_RUN}{next(_request_numbers):08x}"
+    # Not unbound afterwards, which would cost more than all the rest here: the context is the connection's own, and
+    # its next request binds anew.
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    response: web.StreamResponse
+    try:
+        response = await handler(request)
+    except Problem as problem:
+        response = problem.response()
+    except web.HTTPException as error:
+        if error.status < 400:  # noqa: PLR2004 -- redirects and the like are answers, not problems
             raise
-        except Exception:
-            log.exception("request_failed", method=request.method, path=request.path)
-            response = Problem(500, "Something went wrong on our side. Try again later.").response()
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        detail = _DETAILS.get(error.status, error.reason)
+        response = Problem(error.status, detail, headers=allow).response()
+    except (asyncio.CancelledError, ConnectionResetError):
+        raise
+    except Exception:
+        log.exception("request_failed", method=request.method, path=request.path)
+        response = Problem(500, "Something went wrong on our side. Try again later.").response()
     if not response.prepared:
         response.headers[REQUEST_ID_HEADER] = request_id
     return response

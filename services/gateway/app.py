@@ -54,7 +54,7 @@ async def count_middleware(request: web.Request, handler: _WebHandler) -> web.St
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "none"
     method = request.method if request.method in _METHODS else "other"
-    metrics.API_REQUESTS.inc({"method": method, "route": route, "status": str(response.status)})
+    metrics.REQUESTS_TALLY.inc(method, route, str(response.status))
     return response
 
 

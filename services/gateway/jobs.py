@@ -1,5 +1,6 @@
 """POST /jobs: from a stored object and a wish to a queued job."""
 
+from typing import Any
 from uuid import uuid4
 
 import orjson
@@ -17,12 +18,14 @@ from services.gateway.models import JobRequest
 from services.gateway.parsing import invalid, read_body
 from services.gateway.store.creation import KeyReusedError, NewJob
 from services.gateway.store.creation import create_jobs as creation
-from services.gateway.store.rows import JobState, blank, encode, etag, render, storable
+from services.gateway.store.rows import etag, new_row, render, storable
 from services.gateway.uploads import too_large
 
 
 def check_wishes(wanted: JobRequest) -> None:
     """Refuse what no file could make possible; Problem 422."""
+    if not wanted.options and wanted.output_format in FORMATS:
+        return  # every format can be made without a wish
     if wanted.output_format not in FORMATS:
         raise invalid(("output_format", f"Choose one of: {', '.join(FORMATS)}."))
     try:
@@ -54,10 +57,11 @@ async def check_input(call: Call, input_path: str) -> None:
         raise invalid(("input_path", "The uploaded file is empty; upload another one."))
 
 
-def new_state(tenant: str, wanted: JobRequest) -> JobState:
-    """The job at its beginning."""
+def new_job(tenant: str, wanted: JobRequest) -> dict[str, Any]:
+    """The row of the job at its beginning."""
     job_id, moment = str(uuid4()), timestamp(now())
-    return blank(
+    return new_row(
+        wanted.options,
         job_id=job_id,
         tenant=tenant,
         status=Status.QUEUED.value,
@@ -65,7 +69,6 @@ def new_state(tenant: str, wanted: JobRequest) -> JobState:
         input_path=wanted.input_path,
         output_format=wanted.output_format,
         output_path=output_key(tenant, job_id, FORMATS[wanted.output_format].extension),
-        options=wanted.options,
         seq=1,
         created_at=moment,
         queued_at=moment,
@@ -80,15 +83,15 @@ async def create_job(call: Call) -> web.Response:
     with remembered(call, wanted) as key:
         await check_input(call, wanted.input_path)
         await call.gateway.queued_jobs.take(call.tenant)
-        state = new_state(call.tenant, wanted)
-        response = orjson.dumps(render(encode(state)))
+        job = new_job(call.tenant, wanted)
+        response = orjson.dumps(render(job))
         try:
-            made = await call.gateway.store.write(creation, NewJob(state, response, key))
+            made = await call.gateway.store.write(creation, NewJob(job, response, key))
         except KeyReusedError:
             raise Problem(422, "This Idempotency-Key was used before, for another request.") from None
     if made.replayed:
-        state = orjson.loads(made.response)
+        job = orjson.loads(made.response)
     else:
-        metrics.API_INGESTION.inc({})
-    headers = {"Location": f"/jobs/{state['job_id']}", "ETag": etag(state["attempt"], state["seq"])}
+        metrics.INGESTION_TALLY.inc()
+    headers = {"Location": f"/jobs/{job['job_id']}", "ETag": etag(job["attempt"], job["seq"])}
     return web.Response(body=made.response, status=201, content_type="application/json", headers=headers)

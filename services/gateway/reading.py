@@ -7,7 +7,6 @@ from typing import Final
 
 import orjson
 from aiohttp import web
-from sqlalchemy.engine import RowMapping
 
 from services.common.formats import FORMATS
 from services.common.jobs import TERMINAL, Status, now, timestamp
@@ -15,6 +14,7 @@ from services.common.web import Problem, json_response
 from services.gateway.context import Call
 from services.gateway.models import DownloadQuery, ListQuery, WaitQuery
 from services.gateway.parsing import invalid, read_query
+from services.gateway.store.lookup import Row
 from services.gateway.store.reads import BadCursorError, Page, list_jobs
 from services.gateway.store.rows import etag, render
 from services.gateway.urls import store_base
@@ -39,7 +39,7 @@ def job_id_of(request: web.Request) -> str:
     return job_id
 
 
-async def find(call: Call, job_id: str) -> RowMapping:
+async def find(call: Call, job_id: str) -> Row:
     """The row of this tenant's job; Problem 404."""
     row = await call.gateway.store.job(job_id)
     if row is None or row["tenant"] != call.tenant:
@@ -76,7 +76,7 @@ def _matches(known: str, tag: str) -> bool:
     return known.strip() == "*" or tag in (part.strip().removeprefix("W/") for part in known.split(","))
 
 
-async def _changed(call: Call, job_id: str, known: str | None, wait_s: float) -> RowMapping:
+async def _changed(call: Call, job_id: str, known: str | None, wait_s: float) -> Row:
     """The job once it differs from what the client knows, or has ended, or the time is up."""
     gateway = call.gateway
     with gateway.waiters.watching(job_id) as changed:
@@ -119,7 +119,7 @@ async def get_jobs(call: Call) -> web.Response:
     return json_response({"jobs": [render(row) for row in rows], "next_cursor": cursor})
 
 
-def download_name(row: RowMapping, extension: str | None = None) -> str:
+def download_name(row: Row, extension: str | None = None) -> str:
     """The user's own name for the result: that of the upload, with the result's extension."""
     fmt = FORMATS.get(row["output_format"])
     extension = extension or (fmt.extension if fmt else row["output_format"])
@@ -130,7 +130,7 @@ def download_name(row: RowMapping, extension: str | None = None) -> str:
     return f"{stem or row['job_id']}.{extension}"
 
 
-def _wanted(row: RowMapping, kind: str | None) -> tuple[str, str | None, str | None]:
+def _wanted(row: Row, kind: str | None) -> tuple[str, str | None, str | None]:
     """Path, media type and extension of an output, the last two None where nobody has said; Problem 404."""
     outputs = orjson.loads(row["outputs"])
     if kind is None or (outputs and outputs[0]["kind"] == kind):

@@ -7,10 +7,11 @@ from typing import Final
 
 import anyio
 
+from services.common.batch import Outgoing
 from services.common.bus import Bus, PublishError, UnroutableError, declare
 from services.common.logs import get_logger
 from services.gateway.store.engine import StoreUnavailableError
-from services.gateway.store.outbox import OutboxMessage, delete_sent, next_messages
+from services.gateway.store.outbox import delete_sent, next_messages
 from services.gateway.store.store import Store
 from services.gateway.store.writer import Committed
 
@@ -83,7 +84,12 @@ class Relay:
             if not ours:  # another gateway is sending, and will come to our messages too
                 return True
             messages = await self._store.read(next_messages, self._after, BATCH)
-            results = await asyncio.gather(*map(self._publish, messages), return_exceptions=True)
+            if not messages:
+                return True
+            results = await self._bus.publish_batch(
+                [Outgoing(message.exchange, message.routing_key, message.body) for message in messages],
+                timeout_s=_CONFIRM_TIMEOUT_S,
+            )
             sent = [message.id for message, result in zip(messages, results, strict=True) if result is None]
             if len(sent) < len(messages) or self._store.shared:
                 await self._forget(sent)
@@ -115,10 +121,7 @@ class Relay:
                 else:
                     break
 
-    async def _publish(self, message: OutboxMessage) -> None:
-        await self._bus.publish(message.exchange, message.routing_key, message.body, timeout_s=_CONFIRM_TIMEOUT_S)
-
-    async def _raise_first(self, results: Sequence[BaseException | None]) -> None:
+    async def _raise_first(self, results: Sequence[PublishError | None]) -> None:
         failures = [result for result in results if result is not None]
         if not failures:
             return

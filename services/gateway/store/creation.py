@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import delete, insert, select, tuple_
 
 from services.gateway import outgoing
-from services.gateway.store.rows import JobState, encode
 from services.gateway.store.schema import idempotency, jobs, uploads
 from services.gateway.store.writer import Transaction
 
@@ -27,9 +27,9 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be made, and the body of the answer that says so."""
+    """A job to be made, by its row, and the body of the answer that says so."""
 
-    job: JobState
+    row: dict[str, Any]
     response: bytes
     key: Key | None = None
 
@@ -74,14 +74,14 @@ def _known_keys(tx: Transaction, keys: Sequence[Key]) -> dict[tuple[str, str], t
 def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
     if not items:
         return
-    tx.conn.execute(insert(jobs), [encode(item.job) for item in items])
-    tx.conn.execute(delete(uploads).where(uploads.c.key.in_({item.job["input_path"] for item in items})))
+    tx.conn.execute(insert(jobs), [item.row for item in items])
+    tx.conn.execute(delete(uploads).where(uploads.c.key.in_({item.row["input_path"] for item in items})))
     keys = [
         {
             "tenant": item.key.tenant,
             "key": item.key.key,
             "fingerprint": item.key.fingerprint,
-            "job_id": item.job["job_id"],
+            "job_id": item.row["job_id"],
             "response": item.response,
             "created_at": tx.now,
         }
@@ -91,5 +91,5 @@ def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
     if keys:
         tx.conn.execute(insert(idempotency), keys)
     for item in items:
-        outgoing.send_work(tx, item.job)
-        outgoing.send_queued(tx, item.job)
+        outgoing.send_work(tx, item.row)
+        outgoing.send_queued(tx, item.row)

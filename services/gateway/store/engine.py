@@ -1,5 +1,6 @@
 """Connections to the database, SQLite or PostgreSQL, by URL alone."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ _READERS: Final = 4
 _CHECKPOINT_PAGES: Final = 8000
 
 # What a database that is gone, full or confused makes the libraries raise.
-DATABASE_ERRORS: Final = (SQLAlchemyError, OSError, TimeoutError)
+DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
 
 
 class StoreUnavailableError(Exception):

@@ -2,12 +2,12 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import bindparam, func, select, tuple_
+from sqlalchemy import func, select, tuple_
 from sqlalchemy.engine import Connection, RowMapping
 
 from services.common.jobs import Status
@@ -15,17 +15,10 @@ from services.gateway.store.rows import API_FIELDS
 from services.gateway.store.schema import api_keys, dead_letters, jobs, outbox, uploads
 
 _SHOWN: Final = [jobs.c[name] for name in ("tenant", *API_FIELDS)]
-_BY_ID: Final = select(*_SHOWN).where(jobs.c.job_id.in_(bindparam("ids", expanding=True)), jobs.c.deleted_at.is_(None))
 
 
 class BadCursorError(ValueError):
     """The cursor is not one that was given out."""
-
-
-def jobs_by_id(conn: Connection, ids: Sequence[str]) -> Mapping[str, RowMapping]:
-    """The rows of those `ids` that there are, whoever's they are."""
-    rows = conn.execute(_BY_ID, {"ids": list(ids)}).mappings()
-    return {row["job_id"]: row for row in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ MUTABLE: Final = tuple(name for name in COLUMNS if name not in FIXED)
 JobState = dict[str, Any]
 """A row with its JSON decoded: the fields of `services.common.jobs.Job`, times as text, and the gateway's own."""
 
-_UNKNOWN_PROGRESS: Final = {"percent": None, "fps": None, "speed": None, "eta_s": None}
+NO_PROGRESS: Final = {"percent": None, "fps": None, "speed": None, "eta_s": None}
 
 
 def decode(row: Mapping[str, Any] | RowMapping) -> JobState:
@@ -45,9 +45,18 @@ def encode(state: Mapping[str, Any]) -> dict[str, Any]:
 def blank(**fields: Any) -> JobState:
     """A state with `fields`, and every other column at its beginning."""
     state: JobState = dict.fromkeys(COLUMNS)
-    state |= {"progress": _UNKNOWN_PROGRESS, "options": {}, "warnings": [], "outputs": []}
+    state |= {"progress": NO_PROGRESS, "options": {}, "warnings": [], "outputs": []}
     state |= {"attempt": 1, "retries": 0, "seq": 0}
     return state | fields
+
+
+_BLANK_ROW: Final = encode(blank())
+
+
+def new_row(options: Mapping[str, Any], **fields: Any) -> dict[str, Any]:
+    """`encode(blank(options=options, **fields))`, in a fraction of the time: every new job takes this way."""
+    text = orjson.dumps(options).decode() if options else "{}"
+    return {**_BLANK_ROW, "options": text, **fields}
 
 
 def storable(value: Any) -> Any:

@@ -19,38 +19,47 @@ class SharedReads(Generic[K, V]):
 
     def __init__(self, query: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
         self._query = query
-        self._waiting: dict[K, asyncio.Future[V | None]] = {}
+        self._waiting: dict[K, list[asyncio.Future[V | None]]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def get(self, key: K) -> V | None:
         """What `query` has for `key`, None if nothing; raises what `query` raises."""
-        future = self._waiting.get(key)
-        if future is None:
-            future = self._waiting[key] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[V | None] = loop.create_future()
+        waiting = self._waiting.get(key)
+        if waiting is None:
+            self._waiting[key] = [future]
+        else:
+            waiting.append(future)
         if self._task is None:
-            self._task = asyncio.create_task(self._drain())
-        return await asyncio.shield(future)
+            self._task = loop.create_task(self._drain())
+        return await future
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 keys = list(self._waiting)[:_MAX_KEYS]
-                batch = {key: self._waiting.pop(key) for key in keys}
-                await self._answer(batch)
+                await self._answer({key: self._waiting.pop(key) for key in keys})
         finally:
             self._task = None
 
-    async def _answer(self, batch: dict[K, asyncio.Future[V | None]]) -> None:
+    async def _answer(self, batch: dict[K, list[asyncio.Future[V | None]]]) -> None:
         try:
             found = await self._query(list(batch))
-        except BaseException as error:
-            for future in batch.values():
-                if not future.done():
-                    future.set_exception(error if isinstance(error, Exception) else asyncio.CancelledError())
-                    future.exception()  # somebody may have gone away; that is no reason for a warning
-            if not isinstance(error, Exception):
-                raise
+        except Exception as error:  # noqa: BLE001 -- it goes to those who asked
+            for future in _pending(batch):
+                future.set_exception(error)
+        except BaseException:
+            for future in _pending(batch):
+                future.cancel()
+            raise
         else:
-            for key, future in batch.items():
-                if not future.done():
-                    future.set_result(found.get(key))
+            for key, futures in batch.items():
+                value = found.get(key)
+                for future in futures:
+                    if not future.done():
+                        future.set_result(value)
+
+
+def _pending(batch: dict[K, list[asyncio.Future[V | None]]]) -> list[asyncio.Future[V | None]]:
+    return [future for futures in batch.values() for future in futures if not future.done()]

@@ -1,16 +1,17 @@
 """The database as the rest of the gateway sees it: submit changes, ask questions, claim tasks."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar
 
+import aiosqlite
 from sqlalchemy import select
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.gateway.store.engine import is_sqlite, reading_engine, translated, writing_engine
+from services.gateway.store.lookup import Row, jobs_by_id, jobs_by_id_sqlite
 from services.gateway.store.migrate import migrate
-from services.gateway.store.reads import jobs_by_id
 from services.gateway.store.schema import claims
 from services.gateway.store.sharing import SharedReads
 from services.gateway.store.writer import Committed, Operation, Writer
@@ -30,13 +31,20 @@ class Store:
         self._reading: AsyncEngine = reading_engine(url)
         self._listeners: list[Callable[[Committed], None]] = []
         self._writer = Writer(self._writing, self._committed)
-        self._jobs: SharedReads[str, RowMapping] = SharedReads(lambda ids: self.read(jobs_by_id, ids))
+        self._jobs: SharedReads[str, Row] = SharedReads(self._find_jobs)
+        self._open = AsyncExitStack()
+        self._quick: aiosqlite.Connection | None = None
 
     async def __aenter__(self) -> Self:
         await migrate(self._writing)
+        if not self.shared:
+            with translated():
+                conn = await self._open.enter_async_context(self._reading.connect())
+                self._quick = (await conn.get_raw_connection()).driver_connection
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._open.aclose()
         await self._writing.dispose()
         await self._reading.dispose()
 
@@ -67,7 +75,7 @@ class Store:
             async with self._reading.connect() as conn:
                 return await conn.run_sync(query, *args, **kwargs)
 
-    async def job(self, job_id: str) -> RowMapping | None:
+    async def job(self, job_id: str) -> Row | None:
         """The row of a job; those who ask at the same time share one statement."""
         return await self._jobs.get(job_id)
 
@@ -92,6 +100,12 @@ class Store:
         finally:
             with translated():
                 await held.aclose()
+
+    async def _find_jobs(self, ids: Sequence[str]) -> Mapping[str, Row]:
+        if self._quick is None:
+            return await self.read(jobs_by_id, ids)
+        with translated():
+            return await jobs_by_id_sqlite(self._quick, ids)
 
     def _committed(self, commit: Committed) -> None:
         for listener in self._listeners:

@@ -16,8 +16,9 @@ from tests.unit.gateway.gateway_rows import EARLIER, LATER, THEN, get, job, sent
 
 def new(job_id: str = "job-1", key: Any = None, fingerprint: str = "f", expired: str = EARLIER, **fields: Any) -> Any:
     state = job(job_id, **fields)
-    response = orjson.dumps(render(encode(state)))
-    return NewJob(state, response, Key("default", key, fingerprint, expired) if key else None)
+    row = encode(state)
+    response = orjson.dumps(render(row))
+    return NewJob(row, response, Key("default", key, fingerprint, expired) if key else None)
 
 
 def count(conn: Connection, table: Table) -> Any:
@@ -60,7 +61,7 @@ def test_the_same_key_for_another_request_is_refused(conn: Connection) -> None:
 
 def test_keys_are_each_tenants_own(conn: Connection) -> None:
     perform(conn, create_jobs, new(key="k"))
-    theirs = NewJob(job("job-2", tenant="acme"), b"{}", Key("acme", "k", "g", EARLIER))
+    theirs = NewJob(encode(job("job-2", tenant="acme")), b"{}", Key("acme", "k", "g", EARLIER))
     assert perform(conn, create_jobs, theirs) == [Made(b"{}")]
 
 

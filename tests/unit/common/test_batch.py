@@ -1,0 +1,36 @@
+"""The frames of a batch, held to what the client library makes of the same message."""
+
+import pamqp.frame
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp.body import ContentBody
+from pamqp.commands import Basic
+from pamqp.header import ContentHeader
+
+from services.common.batch import Outgoing, encode
+
+_WORDS = st.text("abcdefghijklmnopqrstuvwxyz.-_*#0123456789", max_size=200)
+
+
+@given(
+    channel=st.integers(1, 2047),
+    exchange=_WORDS.filter(lambda name: len(name) < 128),
+    routing_key=_WORDS,
+    body=st.binary(min_size=1, max_size=2000),
+    number=st.integers(1, 2**40),
+)
+def test_frames_are_as_the_library_makes_them(
+    channel: int, exchange: str, routing_key: str, body: bytes, number: int
+) -> None:
+    message_id = f"{number:x}"
+    properties = Basic.Properties(content_type="application/json", delivery_mode=2, message_id=message_id)
+    exchange = exchange.translate(str.maketrans("*#", "__"))
+    expected = b"".join(
+        pamqp.frame.marshal(frame, channel)
+        for frame in (
+            Basic.Publish(exchange=exchange, routing_key=routing_key, mandatory=True),
+            ContentHeader(properties=properties, body_size=len(body)),
+            ContentBody(body),
+        )
+    )
+    assert encode(channel, Outgoing(exchange, routing_key, body), message_id.encode()) == expected
