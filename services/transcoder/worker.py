@@ -56,20 +56,20 @@ class Run:
         self.work = work
         self.deliveries = [delivery]
         self.abort: Abort | None = None
-        self._task = task
+        self.task = task
         self._sealed = False
 
     def stop(self, reason: Abort) -> None:
         """Abort the run, unless its outcome is decided; the first reason counts."""
         if self.abort is None and not self._sealed:
             self.abort = reason
-            self._task.cancel()
+            self.task.cancel()
 
     def seal(self) -> None:
         """From here on the outcome is decided and being told; nothing may interrupt that."""
         self._sealed = True
-        while self._task.cancelling():
-            self._task.uncancel()
+        while self.task.cancelling():
+            self.task.uncancel()
 
 
 class Worker:
@@ -137,6 +137,7 @@ class Worker:
             metrics.DEAD_LETTERS.inc({"code": ErrorCode.BAD_MESSAGE})
             await delivery.reject()
             return
+        await self._outlast(work)
         if self._draining.is_set():
             # Came before the broker knew that we take no more; a copy goes back, as a return would be counted.
             await self._publish_surely(None, work)
@@ -165,6 +166,16 @@ class Worker:
                 # From here on a further delivery is a run of its own, which finds the outcome of this one.
                 del self._runs[work.job_id]
             await _settle(run.deliveries, settlement)
+
+    async def _outlast(self, work: WorkMessage) -> None:
+        """Wait for a run of an attempt before this one to be gone.
+
+        Whoever tries again right after a cancel is here before ffmpeg has ended.  The message is not another copy
+        of that run's, and must not be settled with it.
+        """
+        while (known := self._runs.get(work.job_id)) is not None and known.work.attempt < work.attempt:
+            known.stop(Abort.SUPERSEDED)
+            await asyncio.wait({known.task})
 
     async def _decide(self, run: Run, reporter: Reporter) -> Settlement:
         """Run the job, unless there is a reason not to."""
