@@ -122,7 +122,7 @@ async def _interruptible(action: Callable[[], Awaitable[Exit | None]]) -> Exit |
         terminated = True
         task.cancel()
 
-    with suppress(NotImplementedError):  # there are no signals to speak of on Windows
+    with suppress(NotImplementedError, RuntimeError, ValueError):  # on Windows, or beside the main thread
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     try:
         return await action()

@@ -6,12 +6,15 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
+from services.client.cli.app import app
 from services.client.sources import MIB
 from tests.stack import eventually
 from tests.unit.client.fake import FakeService, cut
@@ -57,10 +60,21 @@ async def end(process: asyncio.subprocess.Process, given: bytes | None = None) -
 
 
 @pytest.fixture
-def cvc(environment: dict[str, str], tmp_path: Path) -> Cvc:
+def cvc(environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cvc:
+    """Run it in a thread of this process, which is much quicker than one of its own."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CVC_API_KEY", "CVC_CONFIG", "CVC_PROFILE", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
     async def run(*arguments: str, given: bytes | None = None, **more: str) -> Done:
-        process = await start({**environment, **more}, tmp_path, *arguments, piped=given is not None)
-        return await end(process, given)
+        with monkeypatch.context() as patch:
+            for name, value in {**environment, **more}.items():
+                patch.setenv(name, value)
+            invoke = partial(CliRunner().invoke, app, arguments, input=given)
+            result = await asyncio.to_thread(invoke)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Done(result.exit_code, result.stdout, result.stderr)
 
     return run
 
