@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import structlog
 
 from services.common import metrics
@@ -20,7 +21,7 @@ from services.transcoder.media import MediaInfo
 from services.transcoder.plan import Capabilities, Estimate, Pass, TranscodePlan, make_plan
 from services.transcoder.plan.model import LoudnessByIndex
 from services.transcoder.probe import probe
-from services.transcoder.progress import Meter
+from services.transcoder.progress import FfmpegProgress, Meter
 from services.transcoder.result import Result
 from services.transcoder.sandbox import environment
 from services.transcoder.tools import Tools
@@ -29,6 +30,8 @@ _log = structlog.stdlib.get_logger(__name__)
 
 OnProgress = Callable[[Stage, Progress], None]
 
+_ASIDE_TIMEOUT_S: Final = 30.0
+_ASIDE_GRACE_S: Final = 2.0  # for the small picture, once the film is done
 _MEASURING_SHARE: Final = 0.2  # of the time of a job, spent on loudness before the rest
 
 
@@ -157,7 +160,7 @@ class _Run:
             result = await self._run_passes(plan)
             plan = self._plan(able, parse_loudness(result.stderr, plan.measures))
         _log.info("plan_made", streams=[stream.model_dump() for stream in plan.summary.streams])
-        result = await self._run_passes(plan)
+        result = await self._run_passes(plan) if plan.aside is None else await self._run_beside(plan, plan.aside)
         return await self._verified(plan, result)
 
     def _plan(self, able: Capabilities, loudness: LoudnessByIndex | None) -> TranscodePlan:
@@ -180,6 +183,46 @@ class _Run:
         return result
 
     async def _run_pass(self, one: Pass, meter: Meter, *, hardware: bool) -> Result:
+        result = await self._run_ffmpeg(
+            one,
+            on_progress=lambda block: self.on_progress(Stage.TRANSCODING, meter.update(block, time.monotonic())),
+            hardware=hardware,
+            timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
+        )
+        if not result.succeeded:
+            raise diagnose.failure(result)
+        return result
+
+    async def _run_beside(self, plan: TranscodePlan, aside: Pass) -> Result:
+        """Runs all passes, and `aside` at the same time."""
+        outcome: Result | JobFailure | OSError
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._run_aside, aside)
+            try:
+                outcome = await self._run_passes(plan)
+            except (JobFailure, OSError) as failure:  # kept out of the group, which would wrap it
+                outcome = failure
+                group.cancel_scope.cancel()
+            group.cancel_scope.deadline = anyio.current_time() + _ASIDE_GRACE_S
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    async def _run_aside(self, one: Pass) -> None:
+        """A run without which the job is whole all the same."""
+        try:
+            await self._run_ffmpeg(one, timeout_s=_ASIDE_TIMEOUT_S)
+        except OSError as error:
+            _log.warning("ffmpeg_not_started", run=one.name, error=repr(error))
+
+    async def _run_ffmpeg(
+        self,
+        one: Pass,
+        *,
+        timeout_s: float,
+        on_progress: Callable[[FfmpegProgress], None] | None = None,
+        hardware: bool = False,
+    ) -> Result:
         command = self.tools.sandbox.wrap(
             [self.tools.ffmpeg, *one.argv[1:]],
             workdir=self.workdir,
@@ -188,15 +231,14 @@ class _Run:
             devices=hardware,
         )
         _log.info("ffmpeg_started", run=one.name, argv=one.argv)
-        with _counted():
-            result = await ffmpeg.run(
-                command,
-                cwd=self.workdir,
-                env=environment(self.workdir),
-                on_progress=lambda block: self.on_progress(Stage.TRANSCODING, meter.update(block, time.monotonic())),
-                stall_timeout_s=self.bounds.stall_timeout_s,
-                timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
-            )
+        result = await ffmpeg.run(
+            command,
+            cwd=self.workdir,
+            env=environment(self.workdir),
+            on_progress=on_progress,
+            stall_timeout_s=self.bounds.stall_timeout_s,
+            timeout_s=timeout_s,
+        )
         _log.info(
             "ffmpeg_ended",
             run=one.name,
@@ -206,10 +248,6 @@ class _Run:
             damage=result.damage,
             stderr=result.stderr[-2000:],
         )
-        if not result.succeeded:
-            raise diagnose.failure(result)
-        if result.last.out_time_s and result.elapsed_s > 0:
-            metrics.ENCODE_SPEED.observe({}, result.last.out_time_s / result.elapsed_s)
         return result
 
     async def _verified(self, plan: TranscodePlan, result: Result) -> Conversion:

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *X,
         *words("-bf 0 -fps_mode vfr -c:a aac -b:a 16k -ar 8000"),
     ),
+    "hour.mkv": (*words("-f lavfi -i testsrc=s=128x72:r=1:d=3600"), *X, *words("-g 10")),
     "one-frame.mp4": words("-f lavfi -i testsrc=s=128x72:r=10:d=0.1 -c:v libx264 -pix_fmt yuv420p"),
     "audio-first.mp4": (*A, *T, *words("-map 0 -map 1 -c:a aac"), *X),
     "gif.gif": T,

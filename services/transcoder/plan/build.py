@@ -101,6 +101,7 @@ def make_plan(
         expected=Expected(duration_s, _promised(request, picture, tracks), _frames(request, picture, video)),
         estimate=estimate(request, video, audio, rate=rate, duration_s=duration_s),
         hardware=bool(video and video.encoder and video.encoder.hardware),
+        aside=passes.aside(request, video, duration_s) if small and video else None,
     )
 
 

@@ -122,7 +122,7 @@ class Pass:
         weight: its share of the time of the job.
     """
 
-    name: Literal["measure", "palette", "analyse", "convert"]
+    name: Literal["measure", "palette", "analyse", "convert", "thumbnail"]
     argv: tuple[str, ...]
     duration_s: float | None
     weight: float = 1.0
@@ -145,6 +145,7 @@ class TranscodePlan:
         warnings: what will be lost.
         passes: the runs of ffmpeg in order.  A plan that needs loudness measured has only that run, and must
             be made again with what it measured.
+        aside: a run beside them whose failure does not matter.
         output: the name of the main output.
         thumbnail: the name of the small picture, None if there will be none.
         expected: what the output should hold.
@@ -162,6 +163,7 @@ class TranscodePlan:
     estimate: Estimate
     hardware: bool = False
     measures: tuple[int, ...] = ()
+    aside: Pass | None = None
 
 
 LoudnessByIndex = Mapping[int, Loudness]

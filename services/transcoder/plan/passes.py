@@ -1,7 +1,6 @@
 """The runs of ffmpeg that a plan takes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from services.common.jobs import Plan
@@ -19,6 +18,7 @@ _SMALL: Final = 320
 _EARLY: Final = 0.1  # the small picture shows the film so far in: the first frames are often black
 _LATEST_S: Final = 10.0
 _SHORTEST_S: Final = 2.0  # of less, the first frame will do
+_SHORT_COPY_S: Final = 60.0
 _ANALYSIS_WEIGHT: Final = 0.6
 _MEASURE_WEIGHT: Final = 0.3
 
@@ -68,16 +68,16 @@ def converting(
         return _webp(request, video, duration_s)
     init = video.encoder.init if video is not None and video.encoder is not None else ()
     decoder = video.decoder if video is not None else ()
-    small = _thumbnail(request, video, duration_s) if video is not None and thumbnail else _NO_THUMBNAIL
+    if thumbnail and video is not None and _decodes_key_frames(video, duration_s):
+        decoder = ("-skip_frame", "nokey")
     argv = (
         *command.beginning(init),
         *command.reading(request, decoder),
-        *small.reading,
         *command.streams(kept),
         *command.default_marks(kept, default),
         *command.metadata(request, kept),
         *command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"),
-        *small.writing,
+        *(_thumbnail(video, duration_s) if thumbnail and video is not None else ()),
     )
     last = Pass("convert", argv, duration_s)
     if analysis is None:
@@ -112,26 +112,44 @@ def _webp(request: Request, video: VideoPlan, duration_s: float | None) -> tuple
     return (Pass("convert", (*begin, *stream, *output, *counting), duration_s),)
 
 
-@dataclass(frozen=True, slots=True)
-class _Thumbnail:
-    reading: tuple[str, ...] = ()
-    writing: tuple[str, ...] = ()
+def aside(request: Request, video: VideoPlan, duration_s: float | None) -> Pass | None:
+    """The run that makes the small picture of a long copy, for that one decodes nothing itself.
+
+    As a second input of the copying run it would cost more: ffmpeg reads several inputs through queues.
+    """
+    if not video.decision.copied or _decodes_key_frames(video, duration_s):
+        return None
+    at_s = request.start_s + _thumbnail_time(duration_s)
+    argv = (
+        *command.beginning(),
+        *command.key_frames(request, at_s),
+        *command.thumbnail(video.decision.index, _shrinking(video)),
+    )
+    return Pass("thumbnail", argv, None, 0.0)
 
 
-_NO_THUMBNAIL: Final = _Thumbnail()
+def _decodes_key_frames(video: VideoPlan, duration_s: float | None) -> bool:
+    """True for a copy so short that to decode all its key frames costs less than to start another ffmpeg."""
+    return video.decision.copied and duration_s is not None and duration_s <= _SHORT_COPY_S
 
 
-def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> _Thumbnail:
-    """A small picture made in the same run: of the frames decoded anyway, or, in a copy, of a key frame."""
-    at_s = min(duration_s * _EARLY, _LATEST_S) if duration_s and duration_s >= _SHORTEST_S else 0.0
+def _thumbnail(video: VideoPlan, duration_s: float | None) -> tuple[str, ...]:
+    """A second output that makes the small picture of a frame that is decoded anyway."""
+    if video.decision.copied:
+        wanted = _decodes_key_frames(video, duration_s)
+        return command.thumbnail(video.decision.index, _shrinking(video)) if wanted else ()
+    pick = f"select=gte(t\\,{command.seconds(_thumbnail_time(duration_s))})"
+    return command.thumbnail(video.decision.index, (pick, *video.colours, *_shrinking(video)))
+
+
+def _thumbnail_time(duration_s: float | None) -> float:
+    return min(duration_s * _EARLY, _LATEST_S) if duration_s and duration_s >= _SHORTEST_S else 0.0
+
+
+def _shrinking(video: VideoPlan) -> tuple[str, ...]:
     picture = video.picture
     size = target_size(
         Size(picture.width, picture.height, picture.sar), max_width=_SMALL, max_height=_SMALL, square=True
     )
     # A jpeg is always taken to be of BT.601 and full range.
-    scale = (f"scale={size.width}:{size.height}:out_color_matrix=bt601:out_range=pc", "setsar=1", "format=yuv420p")
-    index = video.decision.index
-    if video.decision.copied:
-        return _Thumbnail(command.key_frames(request, request.start_s + at_s), command.thumbnail(f"1:{index}", scale))
-    pick = f"select=gte(t\\,{command.seconds(at_s)})"
-    return _Thumbnail((), command.thumbnail(f"0:{index}", (pick, *video.colours, *scale)))
+    return f"scale={size.width}:{size.height}:out_color_matrix=bt601:out_range=pc", "setsar=1", "format=yuv420p"

@@ -22,14 +22,33 @@ AVI = film(container="avi")
 NO_THREADS = Capabilities(ABLE.encoders, ABLE.filters)
 
 
-def test_copy_takes_its_thumbnail_from_key_frames() -> None:
-    (one,) = plan(MKV).passes
+def test_a_long_copy_takes_its_thumbnail_in_a_run_of_its_own() -> None:
+    made = plan(replace(MKV, duration_s=600.0))
+    (one,) = made.passes
 
     assert " ".join(one.argv) == (
-        BEGIN + READ + "-i file:input "
-        "-protocol_whitelist file -format_whitelist matroska -max_streams 256 -max_pixels 35651584 -threads 2 "
-        "-skip_frame nokey -ss 6 -noaccurate_seek -i file:input "
-        "-map 0:0 -c:v:0 copy -map 0:1 -c:a:0 copy " + WRITE_MP4 + "-map 1:0 -filter:v " + SMALL_SCALE + SMALL_WRITE
+        BEGIN + READ + "-i file:input -map 0:0 -c:v:0 copy -map 0:1 -c:a:0 copy " + WRITE_MP4.rstrip()
+    )
+    assert made.aside is not None
+    assert " ".join(made.aside.argv) == (
+        BEGIN + READ + "-skip_frame nokey -ss 10 -noaccurate_seek -i file:input "
+        "-map 0:0 -filter:v " + SMALL_SCALE + SMALL_WRITE
+    )
+
+
+def test_a_short_copy_takes_its_thumbnail_from_its_first_key_frame() -> None:
+    made = plan(MKV)
+    (one,) = made.passes
+
+    assert made.aside is None
+    assert " ".join(one.argv) == (
+        BEGIN
+        + READ
+        + "-skip_frame nokey -i file:input -map 0:0 -c:v:0 copy -map 0:1 -c:a:0 copy "
+        + WRITE_MP4
+        + "-map 0:0 -filter:v "
+        + SMALL_SCALE
+        + SMALL_WRITE
     )
 
 
