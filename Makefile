@@ -2,9 +2,10 @@
 # arguments: `make up HTTP_PORT=9090 DATA_DIR=/srv/video`.
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench clean
+.PHONY: help up demo test lint bench chaos docs lock clean
 
 RUN := .venv/bin/python
+LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -33,6 +34,19 @@ lint: ## Check style, types and the borders between packages
 bench: ## Measure; ONLY=name for one benchmark
 	@sh deploy/embedded/bootstrap.sh dev
 	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
+
+chaos: ## Convert 300 clips while everything is killed, cut and filled; JOBS=n SEED=n
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m tests.faults.chaos $(if $(JOBS),--jobs $(JOBS)) $(if $(SEED),--seed $(SEED))
+
+docs: ## Write the pages that are made from the code
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) docs/generate.py
+
+lock: ## Pin what pyproject.toml asks for, with hashes and no index
+	@.venv/bin/python -m pip install --quiet uv
+	.venv/bin/uv pip compile pyproject.toml --extra embedded $(LOCK) -o requirements.lock
+	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev $(LOCK) -o requirements-dev.lock
 
 clean: ## Remove what was installed and built in the checkout; the data in .data stay
 	rm -rf .venv static/node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -31,6 +31,7 @@ from deploy.embedded.layout import Layout
 from deploy.embedded.ports import free_ports
 from deploy.embedded.process import ManagedProcess, NotReadyError
 from deploy.embedded.settings import EmbeddedSettings
+from deploy.embedded.spec import HttpProbe
 from deploy.embedded.store import BUCKET, REGION
 from deploy.embedded.system import System, prepared
 
@@ -61,7 +62,8 @@ class Stack:
         self.settings = system.settings
         self._guardian = guardian
         self._broker = broker
-        self._processes = {name: ManagedProcess(spec, guardian) for name, spec in system.processes.items()}
+        self._specs = dict(system.processes)
+        self._processes = {name: ManagedProcess(spec, guardian) for name, spec in self._specs.items()}
 
     @property
     def env(self) -> dict[str, str]:
@@ -118,6 +120,19 @@ class Stack:
         path = self._process(name).spec.log
         return path.read_text(errors="replace") if path.exists() else ""
 
+    def add(self, name: str, like: str, *, port: int, env: Mapping[str, str]) -> None:
+        """One more process, `like` another one but for its name, the port it is ready on, and its environment."""
+        spec = self._specs[like]
+        assert isinstance(spec.ready, HttpProbe)
+        self._specs[name] = replace(
+            spec,
+            name=name,
+            env={**spec.env, **env},
+            log=spec.log.with_name(f"{name}.log"),
+            ready=replace(spec.ready, port=port),
+        )
+        self._processes[name] = ManagedProcess(self._specs[name], self._guardian)
+
     async def start(self, *names: str, env: Mapping[str, str] | None = None) -> None:
         """Start each that isn't running and wait until it is ready; `env` is laid over its environment.
 
@@ -128,7 +143,7 @@ class Stack:
             if self.running(name):
                 continue
             if env:
-                spec = self.system.processes[name]
+                spec = self._specs[name]
                 spec = replace(spec, env={**spec.env, **env})
                 self._processes[name] = ManagedProcess(spec, self._guardian)
             await self._process(name).start()
@@ -163,7 +178,8 @@ class Stack:
     async def aclose(self) -> None:
         """Stop all that is this stack's own."""
         own = [name for name in STOP_ORDER if not (self._broker and name in BROKER)]
-        await self.stop(*own)
+        added = [name for name in self._processes if name not in STOP_ORDER]
+        await self.stop(*added, *own)
 
     async def delete_vhost(self, name: str) -> None:
         await self.rabbitmqctl("delete_vhost", name)
