@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, tuple_
 
 from services.gateway import outgoing
+from services.gateway.store.bulk import insert_rows
 from services.gateway.store.schema import idempotency, jobs, uploads
 from services.gateway.store.writer import Transaction
 
@@ -74,7 +75,7 @@ def _known_keys(tx: Transaction, keys: Sequence[Key]) -> dict[tuple[str, str], t
 def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
     if not items:
         return
-    tx.conn.execute(insert(jobs), [item.row for item in items])
+    insert_rows(tx.conn, jobs, [item.row for item in items])
     tx.conn.execute(delete(uploads).where(uploads.c.key.in_({item.row["input_path"] for item in items})))
     keys = [
         {

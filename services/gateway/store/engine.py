@@ -6,16 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
+
+from services.gateway.store.transact import AsyncTransactor, ThreadTransactor, Transactor
 
 _BUSY_TIMEOUT_S: Final = 10
 _CACHE_KIB: Final = 65_536
 _READERS: Final = 4
-# Pages of 4 KiB after which the log is worked into the database: seldom, for that takes as long as many commits.
-_CHECKPOINT_PAGES: Final = 8000
 
 # What a database that is gone, full or confused makes the libraries raise.
 DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError)
@@ -59,16 +60,23 @@ def is_sqlite(url: str) -> bool:
     return make_url(url).get_backend_name() == "sqlite"
 
 
-def writing_engine(url: str) -> AsyncEngine:
-    """An engine for transactions that change something.  On SQLite each takes the write lock at its start."""
+def transactor(url: str) -> Transactor:
+    """What does transactions that change something.  On SQLite each takes the write lock at its start."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(parsed, pool_size=4, max_overflow=4, pool_timeout=5, pool_pre_ping=True)
+        return AsyncTransactor(writing_engine(url))
     _make_directory(parsed)
-    engine = create_async_engine(parsed, pool_size=1, max_overflow=0, connect_args={"timeout": _BUSY_TIMEOUT_S})
-    event.listen(engine.sync_engine, "connect", _configure_sqlite)
-    event.listen(engine.sync_engine, "begin", _begin_immediate)
-    return engine
+    engine = create_engine(
+        parsed.set(drivername="sqlite"), poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return ThreadTransactor(engine)
+
+
+def writing_engine(url: str) -> AsyncEngine:
+    """An engine for transactions on a shared database."""
+    return create_async_engine(url, pool_size=4, max_overflow=4, pool_timeout=5, pool_pre_ping=True)
 
 
 def reading_engine(url: str) -> AsyncEngine:
@@ -95,6 +103,13 @@ def reading_engine(url: str) -> AsyncEngine:
     return engine
 
 
+def checkpointing_engine(url: str) -> AsyncEngine:
+    """An engine for SQLite's own housekeeping."""
+    engine = create_async_engine(url, pool_size=1, isolation_level="AUTOCOMMIT", pool_reset_on_return=None)
+    event.listen(engine.sync_engine, "connect", _configure_sqlite)
+    return engine
+
+
 def _make_directory(url: URL) -> None:
     if url.database and url.database != ":memory:":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +131,7 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         f"cache_size = -{_CACHE_KIB}",
-        f"wal_autocheckpoint = {_CHECKPOINT_PAGES}",
+        "wal_autocheckpoint = 0",  # see checkpoint.py
         "temp_store = MEMORY",
     )
 

@@ -8,10 +8,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.engine import Connection
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.common.logs import get_logger
-from services.gateway.store.engine import translated
 
 log = get_logger(__name__)
 
@@ -32,14 +30,3 @@ def upgrade(conn: Connection, revision: str = "head") -> None:
     after = MigrationContext.configure(conn).get_current_revision()
     if after != before:
         log.info("database_migrated", before=before, after=after)
-
-
-async def migrate(engine: AsyncEngine) -> None:
-    """Migrate the database of `engine` to the newest version.
-
-    Raises:
-        StoreUnavailableError: it cannot be reached.
-    """
-    with translated():
-        async with engine.begin() as conn:
-            await conn.run_sync(upgrade)

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import anyio
-from sqlalchemy import insert
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.common.jobs import now, timestamp
 from services.common.logs import get_logger
+from services.gateway.store.bulk import insert_rows
 from services.gateway.store.engine import (
     DATABASE_ERRORS,
     StoreRefusedError,
@@ -25,6 +24,7 @@ from services.gateway.store.engine import (
     is_retryable,
 )
 from services.gateway.store.schema import outbox
+from services.gateway.store.transact import Transactor
 
 log = get_logger(__name__)
 
@@ -78,8 +78,8 @@ class Committed:
 class Writer:
     """The only one who changes the database."""
 
-    def __init__(self, engine: AsyncEngine, on_commit: Callable[[Committed], None]) -> None:
-        self._engine = engine
+    def __init__(self, transactor: Transactor, on_commit: Callable[[Committed], None]) -> None:
+        self._transactor = transactor
         self._on_commit = on_commit
         self._waiting: list[_Request] = []
         self._patient: list[_Request] = []
@@ -158,8 +158,7 @@ class Writer:
                 return
 
     async def _transact(self, batch: list[_Request]) -> None:
-        async with self._engine.connect() as conn, conn.begin():
-            results, transaction = await conn.run_sync(_perform, batch)
+        results, transaction = await self._transactor.run(lambda conn: _perform(conn, batch))
         for request, result in zip(batch, results, strict=True):
             if request.future.done():  # its caller has gone away
                 continue
@@ -190,7 +189,7 @@ def _perform(conn: Connection, batch: Sequence[_Request]) -> tuple[list[Any], Tr
         for place, result in zip(places, outcome, strict=True):
             results[place] = result
     if transaction.messages:
-        conn.execute(insert(outbox), transaction.messages)
+        insert_rows(conn, outbox, transaction.messages)
     return results, transaction
 
 
