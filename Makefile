@@ -32,7 +32,7 @@ lint: ## Check style, types and the borders between packages
 	npm --prefix static run check --silent
 
 bench: ## Measure; ONLY=name for one benchmark
-	@sh deploy/embedded/bootstrap.sh dev
+	@sh deploy/embedded/bootstrap.sh bench
 	$(RUN) -m bench $(if $(ONLY),--only $(ONLY))
 
 chaos: ## Convert 300 clips while everything is killed, cut and filled; JOBS=n SEED=n
@@ -47,6 +47,8 @@ lock: ## Pin what pyproject.toml asks for, with hashes and no index
 	@.venv/bin/python -m pip install --quiet uv
 	.venv/bin/uv pip compile pyproject.toml --extra embedded $(LOCK) -o requirements.lock
 	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev $(LOCK) -o requirements-dev.lock
+	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev --group bench $(LOCK) \
+		-o requirements-bench.lock
 
 clean: ## Remove what was installed and built in the checkout; the data in .data stay
 	rm -rf .venv static/node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Installs what is missing for `make up` (run) or, on top of it, for `make test` and `make lint` (dev).
+# Installs what is missing for `make up` (run), on top of it for `make test` and `make lint` (dev), and on top of that
+# for `make bench` (bench).
 # Run again it finds everything in place and does nothing: each step leaves a stamp of what it was done for.
 set -eu
 
 mode=${1:-}
-case $mode in run | dev) ;; *) echo "usage: bootstrap.sh run|dev" >&2; exit 2 ;; esac
+case $mode in run | dev | bench) ;; *) echo "usage: bootstrap.sh run|dev|bench" >&2; exit 2 ;; esac
 cd "$(dirname "$0")/../.."
 
 say() { printf '%s\n' "$*" >&2; }
@@ -44,8 +45,10 @@ missing_packages() {
 	node nodejs
 	npm npm
 	EOF
-    if [ "$mode" = dev ]; then
+    if [ "$mode" != run ]; then
         have chromium || echo chromium
+        have promtool || echo prometheus
+        ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql
     fi
     # Debian's Python comes without these two; the package is named after the version unless it is the default one.
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
@@ -77,7 +80,7 @@ install_packages() {
     # Nor may the ones that were installed here start at the next boot.
     for package in "$@"; do
         case $package in
-            rabbitmq-server | nginx) as_root systemctl disable "$package" >/dev/null 2>&1 || true ;;
+            rabbitmq-server | nginx | postgresql | prometheus) as_root systemctl disable "$package" >/dev/null 2>&1 || true ;;
         esac
     done
     if [ -n "$ours" ]; then
@@ -106,8 +109,10 @@ ensure_venv() {
         say "Making .venv with $python"
         "$python" -m venv --clear .venv
     fi
-    lock=requirements.lock
-    [ "$mode" = run ] || lock=requirements-dev.lock
+    case $mode in
+        run) lock=requirements.lock ;;
+        *) lock=requirements-$mode.lock ;;
+    esac
     sum=$(sha256sum <"$lock")
     stamp=.venv/.installed-$mode
     if [ "$(cat "$stamp" 2>/dev/null)" != "$sum" ]; then
@@ -116,8 +121,9 @@ ensure_venv() {
         .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input --use-pep517 \
             --require-hashes -r "$lock"
         echo "$sum" >"$stamp"
-        # The development lock holds all of the other one.
+        # Each lock holds all of the one before it.
         [ "$mode" = run ] || sha256sum <requirements.lock >.venv/.installed-run
+        [ "$mode" != bench ] || sha256sum <requirements-dev.lock >.venv/.installed-dev
     fi
 }
 
@@ -128,6 +134,7 @@ ensure_page() (
     node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' ||
         fail "Node.js 18 or newer is needed to build the page; found $(node --version)"
     sum=$(cat package.json package-lock.json | sha256sum)
+    [ "$mode" = run ] || mode=dev
     if [ "$(cat "node_modules/.installed-$mode" 2>/dev/null)" != "$sum" ]; then
         say "Installing npm packages for the page"
         omit=
