@@ -8,6 +8,12 @@ from tests.browser.conftest import Clips
 from tests.browser.the_page import ThePage
 from tests.stack import Stack
 
+ELSEWHERE = """
+Object.defineProperty(document, "visibilityState", { get: () => "hidden" });
+window.told = [];
+window.Notification = class { static permission = "granted"; constructor(title) { window.told.push(title); } };
+"""
+
 
 async def test_a_reload_in_mid_job_finds_it_again(page: ThePage, clips: Clips) -> None:
     await page.open()
@@ -49,8 +55,9 @@ async def test_cancel_and_try_again(page: ThePage, clips: Clips) -> None:
     await page.has_job("second thoughts.avi", "PROCESSING")
     await page.button("Cancel second thoughts.avi").click()
     await page.has_job("second thoughts.avi", "CANCELLED")
+    # At once, while the first attempt is still being put away.
     await page.button("Try again: second thoughts.avi").click()
-    await page.has_job("second thoughts.avi", "PROCESSING")
+    await page.has_job("second thoughts.avi", "PROCESSING", seconds=30)
     await page.button("Cancel second thoughts.avi").click()
     await page.has_job("second thoughts.avi", "CANCELLED")
 
@@ -97,6 +104,21 @@ async def test_a_finished_job_has_a_thumbnail(page: ThePage, clips: Clips) -> No
     picture = page.row("thumbnail.avi").locator("img")
     await expect(picture).to_have_js_property("complete", value=True)
     assert await picture.evaluate("(image) => image.naturalWidth > 0 && new URL(image.src).pathname.endsWith('.jpg')")
+
+
+async def test_who_looks_elsewhere_is_notified(page: ThePage, clips: Clips) -> None:
+    await page.tab.context.grant_permissions(["notifications"], origin=page.url)
+    await page.tab.add_init_script(ELSEWHERE)
+    await page.open()
+    await page.choose(clips.short("notified.avi"), clips.garbage("not notified.mp4"))
+    await page.has_job("notified.avi", "COMPLETED")
+    await page.has_job("not notified.mp4", "FAILED")
+    told = await page.tab.evaluate("window.told")
+    assert sorted(line for line in told if "notified" in line) == [
+        "not notified.mp4 could not be converted",
+        "notified.avi is ready",
+    ]
+    await expect(page.tab).to_have_title(re.compile(r"^✓ \d+ ready — Cloud Video Conversion"))
 
 
 async def test_the_title_tells_a_background_tab(page: ThePage, clips: Clips) -> None:

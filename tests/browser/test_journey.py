@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Clips
-from tests.browser.the_page import DROP, MIB, ThePage
+from tests.browser.the_page import DROP, ThePage
 from tests.media_files import ffprobe
 
 SEEK = """
@@ -46,8 +46,9 @@ async def test_the_whole_journey(
     await expect(page.connection).to_have_text(connection)
     name = f"Holiday {connection}.avi"
 
-    async with page.slow_upload(4 * MIB):
-        await drop(page, clips.long(name), name)
+    film = clips.long(name)
+    async with page.slow_upload(film.stat().st_size / 1.5):
+        await drop(page, film, name)
         await page.has_job(name, "PROCESSING")
     await page.has_job(name, "COMPLETED")
 

@@ -8,7 +8,6 @@ import { Notices } from "./parts/notices.tsx";
 import { UploadList } from "./parts/upload-list.tsx";
 import { deleteBeforeLeaving } from "./state/actions.ts";
 import { watchAttention } from "./state/attention.ts";
-import { loadFormats } from "./state/formats.ts";
 import { follow } from "./state/live.ts";
 import { hurry, restore } from "./state/uploads.ts";
 import "./styles/page.css";
@@ -30,7 +29,6 @@ function App() {
 }
 
 render(<App />, document.getElementById("app") as HTMLElement);
-void loadFormats();
 follow();
 void restore();
 watchAttention();

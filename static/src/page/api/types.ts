@@ -41,7 +41,7 @@ export interface Job {
   seq: number;
   error: { code: string; message: string } | null;
   warnings: { code: string; message: string }[];
-  plan: { format: string; duration_s?: number | null; streams: StreamPlan[]; notes?: string[] } | null;
+  plan: { format: string; duration_s?: number | null; input_size?: number | null; streams: StreamPlan[]; notes?: string[] } | null;
   outputs: Output[];
   created_at: string;
   started_at: string | null;

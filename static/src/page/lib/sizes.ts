@@ -1,5 +1,7 @@
 /** How large the inputs were, as far as this browser uploaded them: the API does not always tell. */
 
+import type { Job } from "../api/types.ts";
+
 const STORED = "cvc.sizes";
 const MOST = 500;
 
@@ -19,5 +21,5 @@ export function rememberSize(input_path: string, size: number): void {
   localStorage.setItem(STORED, JSON.stringify(sizes));
 }
 
-export const sizeOf = (job: { input_path: string; input_size?: number | null | undefined }): number | null =>
-  job.input_size ?? all()[job.input_path] ?? null;
+export const sizeOf = (job: Pick<Job, "input_path" | "input_size" | "plan">): number | null =>
+  job.input_size ?? job.plan?.input_size ?? all()[job.input_path] ?? null;

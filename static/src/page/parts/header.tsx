@@ -1,6 +1,7 @@
 /** The top of the page: its name, whether it may notify, and how the connection is. */
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { askForKey } from "../api/session.ts";
 import { connectionWords } from "../lib/words.ts";
 import { connection, retryNow } from "../state/live.ts";
 import { permission, requestPermission } from "../state/attention.ts";
@@ -62,6 +63,7 @@ function ConnectionBadge() {
       </button>
       <div class="popover" id="connection-details" hidden={!open.value}>
         <p>{long}</p>
+        {connection.value.status === "unauthorized" && <button type="button" class="button small" onClick={askForKey}>Sign in</button>}
         {waiting && <button type="button" class="button small" onClick={retryNow}>Try now</button>}
       </div>
     </div>

@@ -1,6 +1,6 @@
 /** What can be asked for, from the server; until it has answered, the formats every server has. */
 import { computed, signal } from "@preact/signals";
-import { getFormats } from "../api/api.ts";
+import { ApiError, getFormats } from "../api/api.ts";
 import type { Format, Formats } from "../api/types.ts";
 
 const video = (name: string, video_codecs: string[], audio_codecs: string[]): Format => ({
@@ -35,8 +35,8 @@ export async function loadFormats(): Promise<void> {
   try {
     const answer = await getFormats();
     if (answer.formats?.length) offer.value = { ...answer, formats: answer.formats.map(complete) };
-  } catch {
-    setTimeout(() => void loadFormats(), AGAIN);
+  } catch (error) {
+    if (error instanceof ApiError && error.passing) setTimeout(() => void loadFormats(), AGAIN);
   }
 }
 

@@ -142,7 +142,8 @@ export async function load(which: "newest" | "older" = "newest"): Promise<void> 
     if (which === "newest") forgetDeleted(known, page.jobs, page.next_cursor === null);
   } catch (error) {
     loadError.value = (error as Error).message;
-    if (nextCursor.value === undefined && which === "newest") setTimeout(() => void load(), 3_000);
+    const again = error instanceof api.ApiError && error.passing && nextCursor.value === undefined;
+    if (again) setTimeout(() => void load(), 3_000);
   } finally {
     loading.value = false;
   }

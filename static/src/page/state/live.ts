@@ -5,6 +5,7 @@ import type { Connection, ConnectionState } from "../../client/types.d.ts";
 import { API } from "../api/api.ts";
 import { askForKey, authHeaders, key } from "../api/session.ts";
 import type { Job } from "../api/types.ts";
+import { loadFormats } from "./formats.ts";
 import { load, takeEvent, takeJobs, takeSnapshot } from "./jobs.ts";
 import type { JobNews } from "./merge.ts";
 
@@ -41,6 +42,7 @@ export function follow(): void {
     untracked(() => {
       open();
       void load();
+      void loadFormats();
     });
   });
 }
