@@ -1,5 +1,5 @@
 /** The calls of the API that the page makes. */
-import { fetch } from "./fetch.ts";
+import { ApiError, fetch } from "./fetch.ts";
 import type { Download, Formats, Job, Options, Status } from "./types.ts";
 
 export { ApiError } from "./fetch.ts";
@@ -32,9 +32,28 @@ export function listJobs({ status, limit, cursor }: { status?: Status; limit?: n
 
 export const getJob = (id: string) => call<Job>("GET", at(id));
 export const cancelJob = (id: string) => call<Job>("POST", `${at(id)}/cancel`);
-export const retryJob = (id: string) => call<Job>("POST", `${at(id)}/retry`);
+export const retryJob = (id: string) => patiently(() => call<Job>("POST", `${at(id)}/retry`));
 /** `keepalive`: it is sent even if the page is being left. */
-export const deleteJob = (id: string) => call<void>("DELETE", at(id), undefined, { keepalive: true });
+export const deleteJob = (id: string) =>
+  patiently(() => call<void>("DELETE", at(id), undefined, { keepalive: true }));
+
+const LAG = [100, 300, 800, 2_000];
+
+/**
+ * The push channel may be ahead of the API by a moment: a job that has just ended here may still be at work there.
+ * What is refused for that is asked for again a few times.
+ */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (const wait of LAG) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.status !== 409) throw error;
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+  }
+  return ask();
+}
 
 export interface NewJob {
   input_path: string;
@@ -61,7 +80,8 @@ export async function getDownload(job: Job, { kind, fresh = false }: { kind?: st
   const name = `${job.job_id} ${job.attempt} ${kind ?? ""}`;
   const known = fresh ? undefined : await downloads.get(name)?.catch(() => undefined);
   if (known && Date.parse(known.expires_at) - Date.now() > MARGIN) return known;
-  const asked = call<Download>("GET", `${at(job.job_id)}/download${kind ? `?kind=${encodeURIComponent(kind)}` : ""}`);
+  const query = kind ? `?kind=${encodeURIComponent(kind)}` : "";
+  const asked = patiently(() => call<Download>("GET", `${at(job.job_id)}/download${query}`));
   downloads.set(name, asked);
   return asked;
 }
