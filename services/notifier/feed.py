@@ -1,7 +1,8 @@
 """The event stream, from the broker to the hub: every message once, in order, or a clean new beginning.
 
-Offsets are counted.  After a loss of the connection the last message is read again and compared, so that a stream
-that was made anew, or has lost what came next, is never taken for the continuation of the old one.
+After a loss of the connection the last message is read again and compared, so that a stream that was made anew, or
+has lost what came next, is never taken for the continuation of the old one.  Offsets rise but have holes, which say
+nothing: the broker gives some to notes of its own.
 """
 
 import asyncio
@@ -137,7 +138,7 @@ class Follower:
             if (offset, fingerprint(body)) != position:
                 self._break(f"offset {offset} came where {position.offset} was to come again")
             return
-        if position != ORIGIN and offset != position.offset + 1:
+        if offset <= position.offset:
             self._break(f"offset {offset} came after {position.offset}")
             return
         self._driver.feed(offset, body)

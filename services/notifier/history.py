@@ -1,8 +1,11 @@
 """The newest stretch of the stream, kept in memory so that whoever was away for a moment misses nothing.
 
+Offsets rise but have holes: the broker gives some to notes of its own, one at least in each file of the stream.
+
 It holds the mark of every message, for cursors to be checked against, and the events that were passed on.
 """
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator
 from typing import Final, NamedTuple, TypeVar
@@ -27,7 +30,7 @@ def _cost(event: Event | None) -> int:
 
 
 class History:
-    """At most `max_bytes` of the stream's end, without a gap."""
+    """At most `max_bytes` of the stream's end, with nothing left out."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self._max_bytes: Final = max_bytes
@@ -48,8 +51,6 @@ class History:
 
     def append(self, cursor: Cursor, event: Event | None) -> None:
         """Add the next message of the stream; `event` if it was passed on."""
-        if self._entries and cursor.offset != self._entries[-1].cursor.offset + 1:
-            self.clear()  # not the next one: what lies between is unknown, so nothing before it may be promised
         self._entries.append(_Entry(cursor, event))
         self._bytes += _cost(event)
         if event is not None:
@@ -67,11 +68,8 @@ class History:
 
     def holds(self, cursor: Cursor) -> bool:
         """True if the message that `cursor` names is held, and is that very message."""
-        first = self.first
-        if first is None or not first <= cursor.offset < first + len(self._entries):
-            return False
-        # From the nearer end: a deque is quick at both, and cursors are mostly new.
-        return self._entries[cursor.offset - first].cursor == cursor
+        place = bisect_left(self._entries, cursor.offset, key=lambda entry: entry.cursor.offset)
+        return place < len(self._entries) and self._entries[place].cursor == cursor
 
     def of_tenant(self, tenant: str, after: int) -> list[Event]:
         """The tenant's events past offset `after`, in order."""

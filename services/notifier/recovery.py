@@ -77,14 +77,16 @@ class StreamReplay:
         """Take the next message of the stream.  Sets `failed` if what was missed can't be told in full."""
         if offset <= self.reached or self.failed:
             return
-        is_next = offset == self.reached + 1
+        begins = self.reached < self.after.offset or self.reached == ORIGIN.offset
         self.reached = offset
-        if offset == self.after.offset:
-            self.failed = fingerprint(body) != self.after.mark
-        elif not is_next:
-            self.failed = True  # the stream begins later by now
-        else:
-            self._take(Cursor(offset, fingerprint(body)), body, book)
+        if begins and self.after != ORIGIN:
+            # The stream must still have the cursor's own message, or it may have lost others after it too.
+            self.failed = (offset, fingerprint(body)) != self.after
+            return
+        if begins and offset != 0:
+            self.failed = True
+            return
+        self._take(Cursor(offset, fingerprint(body)), body, book)
 
     @property
     def events(self) -> list[Event]:

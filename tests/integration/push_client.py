@@ -166,7 +166,7 @@ class EventSource:
 async def listening(url: str, query: str = "", **headers: str) -> AsyncIterator[EventSource]:
     """An event stream at `url`."""
     async with (
-        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session,
+        aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None), read_bufsize=32 << 20) as session,
         session.get(f"{url}/events{query}", headers=headers) as response,
     ):
         assert response.status == 200, await response.text()

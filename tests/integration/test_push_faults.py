@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -21,7 +22,11 @@ from tests.integration.push_client import (
 )
 from tests.stack import Stack, eventually
 
-LONG_NAME = "x" * 1500
+LONG_NAME = "x" * 1000
+
+
+def new_job(_: int) -> str:
+    return str(uuid.uuid4())
 
 
 def resident(pid: int) -> int:
@@ -37,10 +42,10 @@ async def test_a_client_that_never_reads_is_conflated_then_let_go(own_stack: Sta
         await quick.subscribe()
         deaf = DeafSocket(url, receive_buffer=4096)
         deaf.say(type="subscribe", job_id="*")
-        await _fill(publisher, url, "video_push_conflations_total", "progress")
+        await _fill(publisher, url, "video_push_conflations_total", "progress", lambda n: f"busy-{n % 50}")
         before = resident(process.pid)
         assert await metric(url, "video_push_evictions_total") == {}
-        await _fill(publisher, url, "video_push_evictions_total", "queued", filename=LONG_NAME)
+        await _fill(publisher, url, "video_push_evictions_total", "completed", new_job, output_path=LONG_NAME)
         assert await metric(url, "video_push_evictions_total") == {'{reason="slow"}': 1}
         last = str(uuid.uuid4())
         await publisher.publish("completed", last)
@@ -54,11 +59,12 @@ async def test_a_client_that_never_reads_is_conflated_then_let_go(own_stack: Sta
         deaf.close()
 
 
-async def _fill(publisher: Publisher, url: str, name: str, kind: str, **more: str) -> None:
+async def _fill(
+    publisher: Publisher, url: str, name: str, kind: str, job_id: Callable[[int], str], **more: str
+) -> None:
     """Publish until the notifier counts something."""
-    job = str(uuid.uuid4())
     for _ in range(100):
-        await publisher.publish_many(200, kind, lambda _: job, **more)
+        await publisher.publish_many(200, kind, job_id, **more)
         if sum((await metric(url, name)).values()):
             return
     raise AssertionError(f"{name} has not risen")
@@ -86,7 +92,7 @@ async def test_a_peer_that_says_nothing_is_gone_within_two_heartbeats(own_stack:
         deaf = DeafSocket(url)
         frames = await deaf.read_all()
         assert [opcode for opcode, _ in frames] == [1, 9]  # hello, one ping, and the end
-        assert await metric(url, "video_push_evictions_total") == {'{reason="dead"}': 1}
+        assert await eventually(lambda: metric(url, "video_push_evictions_total")) == {'{reason="dead"}': 1}
         await alive.say(type="ping")
         await alive.until("pong")
         deaf.close()

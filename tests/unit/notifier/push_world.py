@@ -1,5 +1,6 @@
 """A push service without sockets or clocks: hubs, clients that parse what they are sent, and the time as a number."""
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -20,37 +21,43 @@ HIGH_WATER = 4096
 
 
 class Stream:
-    """The stream queue: bodies by offset, the oldest dropped by retention."""
+    """The stream queue: bodies by offset, the oldest dropped by retention; some offsets have no message."""
 
-    def __init__(self) -> None:
-        self.first = 0
+    def __init__(self, *, hole_every: int = 0) -> None:
         self.bodies: list[bytes] = []
+        self.offsets: list[int] = []
         self.seqs: dict[str, int] = {}
+        self._hole_every = hole_every
+        self._next = 0
 
     @property
-    def end(self) -> int:
-        return self.first + len(self.bodies)
+    def first(self) -> int:
+        return self.offsets[0] if self.offsets else self._next
 
     def append(self, body: bytes) -> int:
+        if self._hole_every and self._next % self._hole_every == self._hole_every - 1:
+            self._next += 1
         self.bodies.append(body)
-        return self.end - 1
+        self.offsets.append(self._next)
+        self._next += 1
+        return self.offsets[-1]
 
     def truncate(self, n: int) -> None:
         del self.bodies[:n]
-        self.first += n
+        del self.offsets[:n]
 
     def since(self, offset: int) -> list[tuple[int, bytes]]:
-        start = max(offset, self.first)
-        return list(enumerate(self.bodies[start - self.first :], start))
+        start = bisect_left(self.offsets, offset)
+        return list(zip(self.offsets[start:], self.bodies[start:], strict=True))
 
     # --- events ---
 
-    def _next(self, job_id: str) -> int:
+    def _number(self, job_id: str) -> int:
         self.seqs[job_id] = self.seqs.get(job_id, 0) + 1
         return self.seqs[job_id]
 
     def publish(self, kind: str, job_id: str, *, tenant: str = "default", attempt: int = 1, **more: Any) -> int:
-        common = {"job_id": job_id, "tenant": tenant, "attempt": attempt, "time": now(), "seq": self._next(job_id)}
+        common = {"job_id": job_id, "tenant": tenant, "attempt": attempt, "time": now(), "seq": self._number(job_id)}
         about = {"input_path": "uploads/a.avi", "output_format": "mp4", "output_path": f"processed/{job_id}.mp4"}
         event: messages.Event
         if kind == "queued":
@@ -169,10 +176,10 @@ class Client:
 class World:
     """Hubs reading one stream, and the clients connected to them."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, *, hole_every: int = 0, **config: Any) -> None:
         self.config = HubConfig(**config)
         self.now = 1000.0
-        self.stream = Stream()
+        self.stream = Stream(hole_every=hole_every)
         self.read: dict[Hub, int] = {}
         self.fetch_limit: int | None = None
         self.fetches: list[Fetch] = []

@@ -196,8 +196,7 @@ def test_fields_added_later_are_passed_on(world: World):
     client = world.connect(hub)
     client.subscribe()
     world.stream.publish("queued", "job1")
-    body = world.stream.bodies.pop()
-    world.stream.append(body[:-1] + b',"novelty":[1]}')
+    world.stream.bodies[-1] = world.stream.bodies[-1][:-1] + b',"novelty":[1]}'
     world.follow(hub)
     world.pass_time(0.1)
     assert client.events[0]["novelty"] == [1]

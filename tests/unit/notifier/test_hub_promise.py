@@ -3,6 +3,7 @@
 No subscriber misses how a job ended, none sees an event twice or out of order, none sees another tenant's.
 """
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -66,7 +67,8 @@ class Play:
 
     def __init__(self, **config: Any) -> None:
         self.world = World(
-            **{"window_s": 0.03, "history_bytes": 4000, "backlog_bytes": 6000, "heartbeat_s": 1000} | config
+            **{"window_s": 0.03, "history_bytes": 4000, "backlog_bytes": 6000, "heartbeat_s": 1000, "hole_every": 5}
+            | config
         )
         self.hubs: list[Hub] = [self.world.hub(), self.world.hub()]
         self.viewers: list[Viewer] = []
@@ -125,7 +127,7 @@ class Play:
     def truncate(self, share: float) -> None:
         read = min(self.world.read.values())
         stream = self.world.stream
-        lost = int(share * max(0, read - stream.first))
+        lost = int(share * bisect_left(stream.offsets, read))
         self.forgotten.update(orjson.loads(body)["job_id"] for body in stream.bodies[:lost])
         stream.truncate(lost)
 

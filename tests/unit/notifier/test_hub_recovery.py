@@ -176,6 +176,19 @@ def test_what_memory_no_longer_has_is_read_from_the_stream_without_seam():
     assert len(world.fetches) == 1
 
 
+def test_offsets_that_the_broker_keeps_to_itself_are_not_missed() -> None:
+    world = World(hole_every=3, history_bytes=3000)
+    hub = world.hub()
+    after = cut_off_client(world, hub)
+    for n in range(30):
+        world.publish("progress", "job1", percent=n)
+    client = world.connect(hub)
+    client.subscribe("*", after=after)
+    assert len(world.fetches) == 1
+    assert client.of_type("subscribed")[0]["recovered"] is True
+    assert client.offsets == world.stream.offsets[1:]
+
+
 def test_events_that_come_while_the_stream_is_read_are_neither_lost_nor_doubled():
     world = small_memory()
     hub = world.hub()
