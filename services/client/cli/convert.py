@@ -11,7 +11,7 @@ import typer
 
 from services.client.api import Client
 from services.client.cli.conversion import Order, convert_all
-from services.client.cli.inputs import STDIO, InputError, Item, expand, plan_items
+from services.client.cli.inputs import STDIO, InputError, Item, expand, plan_items, unfetched
 from services.client.cli.params import Connection, Json, Wishes, spread
 from services.client.cli.reports import BarReporter, JsonReporter, LineReporter, Reporter
 from services.client.cli.resumes import state_directory
@@ -56,8 +56,12 @@ def convert(
         formats = await client.formats()
         wanted = format_named(formats, wishes.to)
         sources = expand(files)
-        items = plan_items(sources, output, wanted.extension or wanted.name, name=name, overwrite=overwrite)
-        _refuse_unusable(items, formats.limits.max_upload_size, to_stdout_and_json=as_json)
+        if detach:
+            items = unfetched(sources, name=name)
+        else:
+            items = plan_items(sources, output, wanted.extension or wanted.name, name=name, overwrite=overwrite)
+            _refuse_stdout(items, as_json=as_json)
+        _refuse_unusable(items, formats.limits.max_upload_size)
         order = Order(
             output_format=wanted.name,
             options=options,
@@ -121,12 +125,16 @@ def format_named(formats: Formats, name: str) -> Format:
     return wanted
 
 
-def _refuse_unusable(items: Sequence[Item], limit: int | None, *, to_stdout_and_json: bool) -> None:
-    for item in items:
-        if item.target is None and to_stdout_and_json:
+def _refuse_stdout(items: Sequence[Item], *, as_json: bool) -> None:
+    if any(item.target is None for item in items):
+        if as_json:
             raise InputError("--json and the result can't both go to stdout; choose a file with -o.")
-        if item.target is None and sys.stdout.isatty():
+        if sys.stdout.isatty():
             raise InputError("A terminal is no place for a video; choose a file with -o.")
+
+
+def _refuse_unusable(items: Sequence[Item], limit: int | None) -> None:
+    for item in items:
         if item.source is None and sys.stdin.isatty():
             raise InputError(f"{STDIO} reads from stdin, and that is a terminal.")
         size = item.source.stat().st_size if item.source and item.source.is_file() else 0

@@ -73,6 +73,11 @@ def plan_items(
     return items
 
 
+def unfetched(sources: Sequence[Path | None], *, name: str | None) -> list[Item]:
+    """Items whose results are left in the service."""
+    return [Item(source, None, _name(source, name)) for source in sources]
+
+
 def _name(source: Path | None, name: str | None) -> str:
     return source.name if source else name or "stdin"
 
