@@ -110,6 +110,15 @@ class Tokens(Authenticator):
             raise Problem(403, "This token names no tenant that could be used here.")
         return tenant
 
+    def _signer(self, token: str) -> jwt.PyJWK:
+        """The public key that the token names; where it names none there must be only one."""
+        assert self._keys is not None
+        kid = jwt.get_unverified_header(token).get("kid")
+        fitting = [key for key in self._keys.keys if kid is None or key.key_id == kid]
+        if len(fitting) != 1:
+            raise jwt.InvalidKeyError("no such key")
+        return fitting[0]
+
     def _claims(self, token: str) -> dict[str, Any]:
         settings = self._settings
         key: Any
@@ -117,7 +126,7 @@ class Tokens(Authenticator):
             assert settings.jwt_secret is not None
             key, algorithms = settings.jwt_secret.get_secret_value(), ["HS256"]
         else:
-            signer = self._keys[jwt.get_unverified_header(token).get("kid", "")]
+            signer = self._signer(token)
             key, algorithms = signer.key, [signer.algorithm_name]
         required = ["exp"] + ["aud"] * bool(settings.jwt_audience) + ["iss"] * bool(settings.jwt_issuer)
         claims: dict[str, Any] = jwt.decode(

@@ -34,8 +34,8 @@ def main() -> None:
     verb = "would remove" if arguments.dry_run else "removed"
     for key in found.objects:
         sys.stdout.write(f"{verb} {key}\n")
-    for upload in found.multiparts:
-        sys.stdout.write(f"{verb} the unfinished upload of {upload.key}\n")
+    for key, _ in found.multiparts:
+        sys.stdout.write(f"{verb} the unfinished upload of {key}\n")
     count = len(found.objects) + len(found.multiparts)
     sys.stdout.write(f"{verb} {count} uploads, {found.bytes} bytes\n")
 

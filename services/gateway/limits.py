@@ -11,6 +11,7 @@ from services.common.web import Problem
 _MAX_TENANTS: Final = 10_000
 _FRESH_S: Final = 1.0
 _RETRY_AFTER_S: Final = 5
+_NEVER: Final = (0, -math.inf)
 
 
 def too_many(detail: str, retry_after_s: float) -> Problem:
@@ -66,9 +67,12 @@ class CountLimit:
         """Count one more; Problem 429 where that is too many."""
         if self._limit is None:
             return
-        number, then = self._known.get(tenant, (0, -math.inf))
+        number, then = self._known.get(tenant, _NEVER)
         if self._clock() - then > _FRESH_S:
-            number, then = await self._count(tenant, int(self._limit) + 1), self._clock()
+            counted = await self._count(tenant, int(self._limit) + 1)
+            number, then = self._known.get(tenant, _NEVER)
+            if self._clock() - then > _FRESH_S:  # unless somebody else has counted meanwhile
+                number, then = counted, self._clock()
         if number >= self._limit:
             self._known[tenant] = (number, then)
             raise too_many(self._detail, _RETRY_AFTER_S)

@@ -42,7 +42,7 @@ async def begin(call: Call) -> web.Response:
     await call.gateway.open_uploads.take(call.tenant)
     key = upload_key(call.tenant, wanted.filename)
     upload_id = await call.gateway.storage.create_multipart(key, wanted.type)
-    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key))
+    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key, upload_id))
     return json_response({"key": key, "uploadId": upload_id, "bucket": call.gateway.settings.s3_bucket})
 
 

@@ -11,11 +11,11 @@ from services.common import metrics
 from services.common.jobs import now, timestamp
 from services.common.keys import UPLOADS
 from services.common.logs import get_logger
-from services.common.storage import ObjectMissingError, OpenUpload, Storage, StorageError
+from services.common.storage import ObjectMissingError, Storage, StorageError, StorageRefusedError
 from services.gateway.garbage import remove_garbage
 from services.gateway.settings import GatewaySettings
 from services.gateway.store.engine import StoreUnavailableError
-from services.gateway.store.retention import Ages, forget_old, in_use
+from services.gateway.store.retention import Ages, forget_old, in_use, stale_multiparts
 from services.gateway.store.store import Store
 
 log = get_logger(__name__)
@@ -28,11 +28,11 @@ _DEAD_KEPT: Final = timedelta(days=30)
 
 @dataclass(slots=True)
 class Collection:
-    """What is too old in the store."""
+    """What is too old in the store; `multiparts` by key and id."""
 
     objects: list[str] = field(default_factory=list)
     bytes: int = 0
-    multiparts: list[OpenUpload] = field(default_factory=list)
+    multiparts: list[tuple[str, str]] = field(default_factory=list)
 
 
 async def _old_uploads(storage: Storage, before: datetime) -> AsyncIterator[list[tuple[str, int]]]:
@@ -46,6 +46,19 @@ async def _old_uploads(storage: Storage, before: datetime) -> AsyncIterator[list
             chunk = []
     if chunk:
         yield chunk
+
+
+async def _old_multiparts(store: Store, storage: Storage, before: datetime) -> list[tuple[str, str]]:
+    """Those we know of that are still open, and those that only the store knows of."""
+    ours = await store.read(stale_multiparts, timestamp(before))
+    found = {
+        (upload.key, upload.upload_id) for upload in await storage.list_multiparts(UPLOADS) if upload.initiated < before
+    }
+    for key, upload_id in ours:
+        with suppress(ObjectMissingError, StorageRefusedError):  # completed or aborted long ago
+            await storage.list_parts(key, upload_id)
+            found.add((key, upload_id))
+    return sorted(found)
 
 
 async def find_old(settings: GatewaySettings, store: Store, storage: Storage) -> Collection:
@@ -64,7 +77,7 @@ async def find_old(settings: GatewaySettings, store: Store, storage: Storage) ->
             if key not in used:
                 found.objects.append(key)
                 found.bytes += size
-    found.multiparts = [upload for upload in await storage.list_multiparts(UPLOADS) if upload.initiated < unused_before]
+    found.multiparts = await _old_multiparts(store, storage, unused_before)
     return found
 
 
@@ -80,9 +93,8 @@ async def collect(settings: GatewaySettings, store: Store, storage: Storage) -> 
     for key in found.objects:
         await storage.remove(key)
         metrics.COLLECTED.inc({"kind": "upload"})
-    for upload in found.multiparts:
-        with suppress(ObjectMissingError):
-            await storage.abort_multipart(upload.key, upload.upload_id)
+    for key, upload_id in found.multiparts:
+        await storage.abort_multipart(key, upload_id)
         metrics.COLLECTED.inc({"kind": "multipart"})
     metrics.COLLECTED.add({"kind": "row"}, await store.write(forget_old, _ages(settings)))
     return found

@@ -21,15 +21,18 @@ from services.gateway.urls import store_base
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """An upload that has been allowed."""
+    """An upload that has been allowed; `upload_id` is the store's for one in parts."""
 
     tenant: str
     key: str
+    upload_id: str | None = None
 
 
 def note_uploads(tx: Transaction, items: Sequence[NewUpload]) -> list[Exception | None]:
     """Remember uploads, so that those that never become a job can be counted and collected."""
-    rows = [{"key": item.key, "tenant": item.tenant, "created_at": tx.now} for item in items]
+    rows = [
+        {"key": item.key, "tenant": item.tenant, "upload_id": item.upload_id, "created_at": tx.now} for item in items
+    ]
     tx.conn.execute(insert(uploads), rows)
     return [None] * len(items)
 

@@ -124,7 +124,11 @@ class Api:
         return await self.call("DELETE", path, **arguments)
 
     async def put(self, url: str, body: bytes, headers: dict[str, str] | None = None) -> tuple[int, Any]:
-        async with self._session.put(URL(url, encoded=True), data=body, headers=headers) as answer:
+        # Without the headers that are meant for the gateway.
+        async with (
+            aiohttp.ClientSession() as outside,
+            outside.put(URL(url, encoded=True), data=body, headers=headers) as answer,
+        ):
             await answer.read()
             return answer.status, answer.headers
 

@@ -31,6 +31,14 @@ def in_use(conn: Connection, keys: Sequence[str], finished_before: str) -> set[s
     return set(conn.execute(query.distinct()).scalars())
 
 
+def stale_multiparts(conn: Connection, before: str) -> list[tuple[str, str]]:
+    """Key and id of the uploads in parts that were begun before `before` and are no job yet, completed ones too."""
+    query = select(uploads.c.key, uploads.c.upload_id).where(
+        uploads.c.upload_id.is_not(None), uploads.c.created_at < before
+    )
+    return [(key, upload_id) for key, upload_id in conn.execute(query)]
+
+
 def forget_old(tx: Transaction, items: Sequence[Ages]) -> list[int | Exception]:
     """Delete the rows that are too old; how many that were."""
     return [_forget(tx, ages) for ages in items]

@@ -88,13 +88,14 @@ idempotency = Table(
     Column("created_at", TIME, nullable=False, index=True),
 )
 
-# Uploads that were allowed and have not become a job yet.
+# Uploads that were allowed and have not become a job yet; `upload_id` is the store's, for those in parts.
 uploads = Table(
     "uploads",
     metadata,
     Column("key", Text, primary_key=True),
     Column("tenant", String(63), nullable=False, index=True),
     Column("created_at", TIME, nullable=False, index=True),
+    Column("upload_id", Text),
 )
 
 # Objects of deleted jobs that are still to be removed from the store.

@@ -74,6 +74,16 @@ async def test_a_count_is_asked_for_seldom_and_kept_in_between() -> None:
     assert asked == [("a", 4)] * 2
 
 
+async def test_those_who_come_while_it_is_counted_are_counted_too() -> None:
+    async def count(tenant: str, limit: int) -> int:
+        await asyncio.sleep(0)
+        return 0
+
+    limit = CountLimit(3, count, "too many", Clock())
+    results = await asyncio.gather(*(limit.take("a") for _ in range(10)), return_exceptions=True)
+    assert results.count(None) == 3
+
+
 class CountingStore:
     def __init__(self, size: int | None = 5) -> None:
         self.asked = 0
