@@ -56,7 +56,7 @@ class Bar:
 
     def __init__(self, progress: Progress, name: str) -> None:
         self._progress = progress
-        self._task: TaskID = progress.add_task(name, total=None, phase="", style="", detail="", bytes=False)
+        self._task: TaskID = progress.add_task(name, total=100.0, phase="waiting", style="", detail="", bytes=False)
         self._kind = ""
 
     def transfer(self, phase: str, done: int, total: int | None) -> None:
