@@ -191,6 +191,8 @@ class _Run:
         )
         if not result.succeeded:
             raise diagnose.failure(result)
+        if result.last.out_time_s and result.elapsed_s > 0:
+            metrics.ENCODE_SPEED.observe({}, result.last.out_time_s / result.elapsed_s)
         return result
 
     async def _run_beside(self, plan: TranscodePlan, aside: Pass) -> Result:
@@ -231,14 +233,15 @@ class _Run:
             devices=hardware,
         )
         _log.info("ffmpeg_started", run=one.name, argv=one.argv)
-        result = await ffmpeg.run(
-            command,
-            cwd=self.workdir,
-            env=environment(self.workdir),
-            on_progress=on_progress,
-            stall_timeout_s=self.bounds.stall_timeout_s,
-            timeout_s=timeout_s,
-        )
+        with _counted():
+            result = await ffmpeg.run(
+                command,
+                cwd=self.workdir,
+                env=environment(self.workdir),
+                on_progress=on_progress,
+                stall_timeout_s=self.bounds.stall_timeout_s,
+                timeout_s=timeout_s,
+            )
         _log.info(
             "ffmpeg_ended",
             run=one.name,
