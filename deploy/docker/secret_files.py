@@ -118,12 +118,12 @@ def write(root: Path, wanted: tuple[SecretFile, ...]) -> None:
     for item in wanted:
         path = root / item.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(0o500)
+        path.parent.chmod(0o700)
         _own(path.parent, item.uid)
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
-        part.touch(mode=0o400)
-        part.write_text(item.text)
+        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+            file.write(item.text)
         _own(part, item.uid)
         part.replace(path)
     for path in root.glob("*/*"):

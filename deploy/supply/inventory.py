@@ -28,6 +28,8 @@ _IN_WORDS: Final = {
     "mozilla public license 2.0 (mpl 2.0)": "MPL-2.0",
     "bsd, public domain": "BSD-2-Clause AND Public Domain",
 }
+# Locked for other systems only, so that its metadata may not be here.
+_ELSEWHERE: Final = {"colorama": "BSD-3-Clause", "uvloop": "MIT OR Apache-2.0"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -61,7 +63,7 @@ def licence_of(name: str) -> str:
     try:
         found = metadata(name)
     except PackageNotFoundError:
-        return UNKNOWN
+        return _ELSEWHERE.get(name, UNKNOWN)
     if "License-Expression" in found:
         return found["License-Expression"]
     classifiers = [match[1] for line in found.get_all("Classifier", []) if (match := _CLASSIFIER.match(line))]

@@ -13,11 +13,11 @@ import anyio
 import pytest
 import pytest_asyncio
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from deploy.docker.check_db import State, describe, place
 from services.common.jobs import timestamp
-from services.gateway.store.engine import writing_engine
-from services.gateway.store.migrate import migrate
+from services.gateway.store.migrate import upgrade
 from services.gateway.store.schema import dead_letters, jobs, outbox
 from tests.integration.gateway_world import running_postgres
 
@@ -86,8 +86,14 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield await postgres.create("checked")
 
 
-def asyncio_url(url: str) -> str:
-    return url.replace("sqlite:", "sqlite+aiosqlite:").replace("postgresql:", "postgresql+asyncpg:")
+async def migrated(url: str) -> AsyncEngine:
+    """The database at `url` as a gateway makes it."""
+    scheme, rest = url.split(":", 1)
+    driver = {"sqlite": "aiosqlite", "postgresql": "asyncpg"}[scheme]
+    engine = create_async_engine(f"{scheme}+{driver}:{rest}")
+    async with engine.begin() as conn:
+        await conn.run_sync(upgrade)
+    return engine
 
 
 async def run(url: str) -> tuple[int, str]:
@@ -100,8 +106,7 @@ async def run(url: str) -> tuple[int, str]:
 
 
 async def test_the_script_on_a_real_database(database: str):
-    engine = writing_engine(asyncio_url(database))
-    await migrate(engine)
+    engine = await migrated(database)
     code, said = await run(database)
     assert code == 0, said
     assert "Jobs: 0 in all" in said
@@ -149,8 +154,7 @@ async def test_a_file_that_is_no_database(tmp_path: Path):
 
 async def test_damage_is_found(tmp_path: Path):
     path = tmp_path / "jobs.db"
-    engine = writing_engine(asyncio_url(f"sqlite:///{path}"))
-    await migrate(engine)
+    engine = await migrated(f"sqlite:///{path}")
     await engine.dispose()
     with closing(sqlite3.connect(path)) as conn:
         ((root,),) = conn.execute("SELECT rootpage FROM sqlite_master WHERE name = 'jobs_by_input'")
