@@ -16,6 +16,7 @@ from services.common.formats import FORMATS
 from services.common.jobs import Plan, Progress, Stage, Warning_
 from services.common.options import Options, OptionsError, parse_options
 from services.transcoder import diagnose, ffmpeg
+from services.transcoder.diagnose import Found
 from services.transcoder.loudness import parse_loudness
 from services.transcoder.media import MediaInfo
 from services.transcoder.plan import Capabilities, Estimate, Pass, TranscodePlan, make_plan
@@ -256,14 +257,15 @@ class _Run:
     async def _verified(self, plan: TranscodePlan, result: Result) -> Conversion:
         output = self.workdir / plan.output
         fmt = FORMATS[self.output_format]
-        found_s = result.last.out_time_s
-        if diagnose.looks_short(plan.expected, found_s) and fmt.kind != "image":
-            found_s = (await probe(output, self.tools)).duration_s
-        found = diagnose.written(result, plan.expected, size=_size(output), found_s=found_s)
+        found = Found(result.last.out_time_s, result.last.frame)
+        if diagnose.looks_short(plan.expected, found) and fmt.kind != "image":
+            info = await probe(output, self.tools)
+            found = Found(info.duration_s, info.video[0].frames if info.video else None)
+        warnings = diagnose.written(result, plan.expected, found, size=_size(output))
         outputs = [LocalOutput(output, fmt.kind, fmt.content_type)]
         if plan.thumbnail is not None and _size(self.workdir / plan.thumbnail) > 0:
             outputs.append(LocalOutput(self.workdir / plan.thumbnail, "thumbnail", "image/jpeg"))
-        return Conversion(tuple(outputs), plan.summary, (*plan.warnings, *found))
+        return Conversion(tuple(outputs), plan.summary, (*plan.warnings, *warnings))
 
 
 @contextmanager

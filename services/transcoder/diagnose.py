@@ -117,35 +117,43 @@ class Expected:
     frames: int | None = None
 
 
-def looks_short(expected: Expected, found_s: float | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an output does hold; None where that could not be told."""
+
+    duration_s: float | None = None
+    frames: int | None = None
+
+
+def looks_short(expected: Expected, found: Found) -> bool:
     """True if ffmpeg's own account of what it wrote is so short of what was expected that it needs a closer look.
 
-    Its account ends with the time at which the last frame is decoded, some frames before it is shown.
+    Its account ends with the time at which the last frame is decoded, some frames before it is shown, and some
+    versions count less than they wrote.
     """
-    if expected.duration_s is None or found_s is None:
-        return False
-    return expected.duration_s - found_s > _told_from(expected.duration_s)
+    time_short = (
+        expected.duration_s is not None
+        and found.duration_s is not None
+        and expected.duration_s - found.duration_s > _told_from(expected.duration_s)
+    )
+    return time_short or _lacks_frames(expected, found)
 
 
-def written(result: Result, expected: Expected, *, size: int, found_s: float | None) -> list[Warning_]:
+def written(result: Result, expected: Expected, found: Found, *, size: int) -> list[Warning_]:
     """What to warn of in an output that ffmpeg calls done.
 
     Args:
         result: of the run that wrote it.
         expected: what it should hold.
+        found: what it does hold.
         size: of the output in bytes.
-        found_s: its length in seconds; None if that could not be told.
 
     Raises:
         JobFailure: the output is empty, or too much of it is missing.
     """
-    if size == 0 or result.last.frame == 0 or found_s == 0:
+    if size == 0 or found.frames == 0 or found.duration_s == 0:
         raise JobFailure(ErrorCode.CORRUPT_INPUT, detail=f"nothing was written\n{result.stderr}")
-    return [
-        *_missing(result, expected, found_s),
-        *_frames_missing(result, expected.frames),
-        *_damaged(result),
-    ]
+    return [*_missing(result, expected, found.duration_s), *_frames_missing(expected, found), *_damaged(result)]
 
 
 def _told_from(expected_s: float) -> float:
@@ -175,11 +183,16 @@ _CUT: Final = Warning_(
 )
 
 
-def _frames_missing(result: Result, frames: int | None) -> list[Warning_]:
-    found = result.last.frame
-    if not frames or found is None or found >= frames * (1 - _MISSING_FAILS) - 1:
+def _lacks_frames(expected: Expected, found: Found) -> bool:
+    if not expected.frames or found.frames is None:
+        return False
+    return found.frames < expected.frames * (1 - _MISSING_FAILS) - 1
+
+
+def _frames_missing(expected: Expected, found: Found) -> list[Warning_]:
+    if not _lacks_frames(expected, found):
         return []
-    message = f"Of {frames} pictures {found} could be converted; the rest was missing or damaged."
+    message = f"Of {expected.frames} pictures {found.frames} could be converted; the rest was missing or damaged."
     return [Warning_(code="frames_missing", message=message)]
 
 

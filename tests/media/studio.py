@@ -1,6 +1,7 @@
 """Runs conversions as a transcoder does, and looks at what came out."""
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -102,7 +103,7 @@ class Studio:
 
 
 async def open_studio(root: Path) -> Studio:
-    tools = await discover()
+    tools = await discover(ffmpeg=os.environ.get("TEST_FFMPEG", "ffmpeg"))
     return Studio(tools, Capabilities(tools.encoders, tools.filters, threads=2), root)
 
 

@@ -101,10 +101,10 @@ def nowhere() -> tuple[str, ...]:
     return ("-f", "null", "-")
 
 
-def thumbnail(index: int, filters: Sequence[str]) -> tuple[str, ...]:
-    """One frame of stream `index` as a small jpeg."""
+def thumbnail(stream_name: str, filters: Sequence[str]) -> tuple[str, ...]:
+    """One frame of `stream_name` as a small jpeg."""
     return (
-        *("-map", f"0:{index}", "-filter:v", ",".join(filters)),
+        *("-map", stream_name, "-filter:v", ",".join(filters)),
         *("-frames:v", "1", "-fps_mode", "passthrough", "-map_metadata", "-1"),
         *("-c:v", "mjpeg", "-q:v", _THUMBNAIL_QUALITY, "-strict", "unofficial", "-color_range", "pc"),
         *("-update", "1", "-f", "image2", f"file:{THUMBNAIL}"),
@@ -114,7 +114,7 @@ def thumbnail(index: int, filters: Sequence[str]) -> tuple[str, ...]:
 def key_frames(request: Request, at_s: float) -> tuple[str, ...]:
     """The input, of which only key frames from `at_s` on are decoded."""
     args = reading(request, cut=False)
-    return (*args[:-2], "-skip_frame", "nokey", "-ss", seconds(at_s), "-noaccurate_seek", *args[-2:])
+    return (*args[:-2], "-skip_frame:v", "nokey", "-ss", seconds(at_s), "-noaccurate_seek", *args[-2:])
 
 
 def counted(decision: Decision) -> tuple[tuple[str, ...], tuple[str, ...]]:

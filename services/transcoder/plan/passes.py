@@ -1,6 +1,7 @@
 """The runs of ffmpeg that a plan takes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from services.common.jobs import Plan
@@ -68,16 +69,16 @@ def converting(
         return _webp(request, video, duration_s)
     init = video.encoder.init if video is not None and video.encoder is not None else ()
     decoder = video.decoder if video is not None else ()
-    if thumbnail and video is not None and _decodes_key_frames(video, duration_s):
-        decoder = ("-skip_frame", "nokey")
+    small = _thumbnail(request, video, duration_s) if thumbnail and video is not None else _NONE
     argv = (
         *command.beginning(init),
         *command.reading(request, decoder),
+        *small.reading,
         *command.streams(kept),
         *command.default_marks(kept, default),
         *command.metadata(request, kept),
         *command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"),
-        *(_thumbnail(video, duration_s) if thumbnail and video is not None else ()),
+        *small.writing,
     )
     last = Pass("convert", argv, duration_s)
     if analysis is None:
@@ -112,34 +113,41 @@ def _webp(request: Request, video: VideoPlan, duration_s: float | None) -> tuple
     return (Pass("convert", (*begin, *stream, *output, *counting), duration_s),)
 
 
-def aside(request: Request, video: VideoPlan, duration_s: float | None) -> Pass | None:
-    """The run that makes the small picture of a long copy, for that one decodes nothing itself.
+@dataclass(frozen=True, slots=True)
+class _Thumbnail:
+    """Arguments for a further input and a further output."""
 
-    As a second input of the copying run it would cost more: ffmpeg reads several inputs through queues.
+    reading: tuple[str, ...] = ()
+    writing: tuple[str, ...] = ()
+
+
+_NONE: Final = _Thumbnail()
+
+
+def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> _Thumbnail:
+    """A small picture made in the same run: of a frame that is decoded anyway, or, in a copy, of a key frame.
+
+    ffmpeg reads two inputs through queues, which costs more than a run aside when there is much to copy.
     """
-    if not video.decision.copied or _decodes_key_frames(video, duration_s):
+    index = video.decision.index
+    if not video.decision.copied:
+        pick = f"select=gte(t\\,{command.seconds(_thumbnail_time(duration_s))})"
+        return _Thumbnail((), command.thumbnail(f"0:{index}", (pick, *video.colours, *_shrinking(video))))
+    if duration_s is None or duration_s > _SHORT_COPY_S:
+        return _NONE
+    return _Thumbnail(
+        command.key_frames(request, request.start_s + _thumbnail_time(duration_s)),
+        command.thumbnail(f"1:{index}", _shrinking(video)),
+    )
+
+
+def aside(request: Request, video: VideoPlan, duration_s: float | None) -> Pass | None:
+    """The run that makes the small picture of a long copy; None where it is made on the way."""
+    if _thumbnail(request, video, duration_s) is not _NONE:
         return None
     at_s = request.start_s + _thumbnail_time(duration_s)
-    argv = (
-        *command.beginning(),
-        *command.key_frames(request, at_s),
-        *command.thumbnail(video.decision.index, _shrinking(video)),
-    )
-    return Pass("thumbnail", argv, None, 0.0)
-
-
-def _decodes_key_frames(video: VideoPlan, duration_s: float | None) -> bool:
-    """True for a copy so short that to decode all its key frames costs less than to start another ffmpeg."""
-    return video.decision.copied and duration_s is not None and duration_s <= _SHORT_COPY_S
-
-
-def _thumbnail(video: VideoPlan, duration_s: float | None) -> tuple[str, ...]:
-    """A second output that makes the small picture of a frame that is decoded anyway."""
-    if video.decision.copied:
-        wanted = _decodes_key_frames(video, duration_s)
-        return command.thumbnail(video.decision.index, _shrinking(video)) if wanted else ()
-    pick = f"select=gte(t\\,{command.seconds(_thumbnail_time(duration_s))})"
-    return command.thumbnail(video.decision.index, (pick, *video.colours, *_shrinking(video)))
+    picture = command.thumbnail(f"0:{video.decision.index}", _shrinking(video))
+    return Pass("thumbnail", (*command.beginning(), *command.key_frames(request, at_s), *picture), None, 0.0)
 
 
 def _thumbnail_time(duration_s: float | None) -> float:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.common.errors import ErrorCode, JobFailure
-from services.transcoder.diagnose import Expected, failure, looks_short, written
+from services.transcoder.diagnose import Expected, Found, failure, looks_short, written
 from services.transcoder.loudness import parse_loudness
 from services.transcoder.plan.model import Loudness
 from services.transcoder.progress import FfmpegProgress
@@ -51,7 +51,8 @@ def end(seconds: float | None = 10.0, frame: int | None = None, damage: int = 0,
 
 
 def codes(result: Result, expected: Expected, found_s: float | None) -> list[str]:
-    return [warning.code for warning in written(result, expected, size=100, found_s=found_s)]
+    found = Found(found_s, result.last.frame)
+    return [warning.code for warning in written(result, expected, found, size=100)]
 
 
 def test_a_whole_output() -> None:
@@ -63,7 +64,7 @@ def test_a_whole_output() -> None:
 
 def test_half_an_output_fails_where_the_file_promised_more() -> None:
     with pytest.raises(JobFailure) as failed:
-        written(end(5.0), Expected(10.0, promised=True), size=100, found_s=5.0)
+        written(end(5.0), Expected(10.0, promised=True), Found(5.0), size=100)
 
     assert failed.value.code is ErrorCode.TRUNCATED_INPUT
     assert "Of the 10.0 s of this file only 5.0 s are there" in failed.value.message
@@ -72,7 +73,7 @@ def test_half_an_output_fails_where_the_file_promised_more() -> None:
 def test_half_an_output_is_told_where_nobody_promised() -> None:
     assert codes(end(5.0), Expected(10.0), 5.0) == ["truncated_input"]
     with pytest.raises(JobFailure):
-        written(end(5.0, cut=True), Expected(10.0), size=100, found_s=5.0)
+        written(end(5.0, cut=True), Expected(10.0), Found(5.0), size=100)
 
 
 def test_a_little_missing_is_told() -> None:
@@ -88,16 +89,17 @@ def test_missing_frames_and_damage_are_told() -> None:
 @pytest.mark.parametrize(("size", "last"), [(0, end()), (10, end(frame=0)), (10, end(0.0))])
 def test_an_empty_output_is_a_failure(size: int, last: Result) -> None:
     with pytest.raises(JobFailure) as failed:
-        written(last, Expected(10.0), size=size, found_s=last.last.out_time_s)
+        written(last, Expected(10.0), Found(last.last.out_time_s, last.last.frame), size=size)
 
     assert failed.value.code is ErrorCode.CORRUPT_INPUT
 
 
 def test_short_accounts_are_looked_into() -> None:
-    assert looks_short(Expected(1.0), 0.7)
-    assert not looks_short(Expected(1.0), 0.9)
-    assert not looks_short(Expected(None), 0.1)
-    assert not looks_short(Expected(1.0), None)
+    assert looks_short(Expected(1.0), Found(0.7))
+    assert looks_short(Expected(1.0, frames=25), Found(1.0, 1))
+    assert not looks_short(Expected(1.0, frames=25), Found(0.9, 24))
+    assert not looks_short(Expected(None), Found(0.1))
+    assert not looks_short(Expected(1.0), Found(None))
 
 
 def test_the_tail_is_bounded_even_without_a_newline() -> None:

@@ -31,24 +31,19 @@ def test_a_long_copy_takes_its_thumbnail_in_a_run_of_its_own() -> None:
     )
     assert made.aside is not None
     assert " ".join(made.aside.argv) == (
-        BEGIN + READ + "-skip_frame nokey -ss 10 -noaccurate_seek -i file:input "
+        BEGIN + READ + "-skip_frame:v nokey -ss 10 -noaccurate_seek -i file:input "
         "-map 0:0 -filter:v " + SMALL_SCALE + SMALL_WRITE
     )
 
 
-def test_a_short_copy_takes_its_thumbnail_from_its_first_key_frame() -> None:
+def test_a_short_copy_takes_its_thumbnail_on_the_way() -> None:
     made = plan(MKV)
     (one,) = made.passes
 
     assert made.aside is None
     assert " ".join(one.argv) == (
-        BEGIN
-        + READ
-        + "-skip_frame nokey -i file:input -map 0:0 -c:v:0 copy -map 0:1 -c:a:0 copy "
-        + WRITE_MP4
-        + "-map 0:0 -filter:v "
-        + SMALL_SCALE
-        + SMALL_WRITE
+        BEGIN + READ + "-i file:input " + READ + "-skip_frame:v nokey -ss 6 -noaccurate_seek -i file:input "
+        "-map 0:0 -c:v:0 copy -map 0:1 -c:a:0 copy " + WRITE_MP4 + "-map 1:0 -filter:v " + SMALL_SCALE + SMALL_WRITE
     )
 
 
