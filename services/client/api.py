@@ -316,26 +316,35 @@ class Client:
 
     # --- outputs ------------------------------------------------------------------------------------------------
 
-    async def locate(self, job_id: str) -> Download:
-        """Where the output of a job is, for a while.
+    async def locate(self, job_id: str, *, kind: str | None = None) -> Download:
+        """Where an output of a job is, for a while: the main one, or the one whose `kind` it is.
 
         Raises:
             ConflictError: there is none.
         """
         await self._caught_up(job_id)
-        return await self._locate(job_id)
+        return await self._locate(job_id, kind)
 
-    async def _locate(self, job_id: str) -> Download:
-        return Download.model_validate((await self._api.call("GET", _job_path(job_id, "/download"))).body)
+    async def _locate(self, job_id: str, kind: str | None) -> Download:
+        params = {"kind": kind} if kind else None
+        return Download.model_validate(
+            (await self._api.call("GET", _job_path(job_id, "/download"), params=params)).body
+        )
 
     async def download(
-        self, job_id: str, target: str | Path | BinaryIO, *, on_progress: OnProgress | None = None
+        self,
+        job_id: str,
+        target: str | Path | BinaryIO,
+        *,
+        kind: str | None = None,
+        on_progress: OnProgress | None = None,
     ) -> Download:
-        """Fetch the output of a job.
+        """Fetch an output of a job.
 
         Args:
             job_id: which.
             target: a path, which appears when it is whole; or anything with `write`, which gets the bytes in order.
+            kind: which of the job's `outputs`, such as `thumbnail`; the main one by default.
             on_progress: called with the bytes done so far and all there are.
 
         Raises:
@@ -343,10 +352,10 @@ class Client:
             DownloadError: it can't be fetched whole, or not be written.
         """
         job = await self._caught_up(job_id)
-        locate = partial(self._locate, job_id)
+        locate = partial(self._locate, job_id, kind)
         if not isinstance(target, str | Path):
             return await Fetch(self._api, locate, target, on_progress=on_progress).run()
-        tag = f"{job.job_id}-{job.attempt}"
+        tag = f"{job.job_id}-{job.attempt}{f'-{kind}' if kind else ''}"
         return await fetch_to_file(self._api, locate, Path(target), tag=tag, on_progress=on_progress)
 
     # --- dead letters -------------------------------------------------------------------------------------------

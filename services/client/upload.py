@@ -16,7 +16,7 @@ import anyio
 from yarl import URL
 
 from services.client.backoff import Patience
-from services.client.errors import ApiError, ClientError, NotFoundError, UnreachableError, UploadError
+from services.client.errors import ClientError, NotFoundError, UnreachableError, UploadError
 from services.client.models import Uploaded, UploadRef
 from services.client.rest import Rest, retry_after
 from services.client.sources import Part, Source, digest_in
@@ -25,9 +25,18 @@ OnProgress = Callable[[int, int | None], None]
 """Called with the bytes done so far, and with all there are, None while unknown."""
 OnBegun = Callable[[UploadRef], None]
 
+_BEGINNINGS: Final = 3
 _STALL_S: Final = 30.0  # a connection that takes no byte for so long is given up
 # Signatures expire (403), requests go too slowly (408), stores have their moments (429, 5xx).
 _PASSING: Final = frozenset({403, 408, 429, 500, 502, 503, 504})
+
+
+class _ForgottenError(ClientError):
+    """The store knows nothing of this upload.  `repeated` as in `ApiError`."""
+
+    def __init__(self, *, repeated: bool = False) -> None:
+        super().__init__("The store has forgotten this upload; send the file again.")
+        self.repeated = repeated
 
 
 class _PartRefusedError(Exception):
@@ -90,15 +99,31 @@ class Upload:
             UploadError: it could not be sent whole; `resume` in it is for another try.
             ApiError, UnreachableError: the API refused, or could not be reached.
         """
-        present = await self._present(resume) if resume else None
-        if resume is None or present is None:
-            ref, present = await self._begin(), {}
-        else:
-            ref = resume
+        for _ in range(_BEGINNINGS - 1):
+            try:
+                return await self._once(resume)
+            except _ForgottenError:
+                # By age, or by a store that keeps unfinished uploads in memory and was started anew.
+                resume = None
+        try:
+            return await self._once(None)
+        except _ForgottenError as error:
+            raise UploadError("The store forgets this upload again and again; try later.") from error
+
+    async def _once(self, resume: UploadRef | None) -> Uploaded:
+        self._meter.sent.clear()
+        self._etags.clear()
+        self._size = 0
+        present = await self._present(resume) if resume else {}
+        ref = resume or await self._begin()
         try:
             await self._send_all(ref, present)
             await self._source.verify()
             await self._complete(ref)
+        except _ForgottenError as error:
+            if not self._source.resumable:
+                raise UploadError("The store has forgotten this upload; send the file again.") from error
+            raise
         except (ClientError, asyncio.CancelledError):
             if not self._source.resumable:
                 await self._abort(ref)
@@ -114,18 +139,18 @@ class Upload:
             self._on_begun(ref)
         return ref
 
-    async def _present(self, ref: UploadRef) -> Mapping[int, Mapping[str, Any]] | None:
-        try:
-            reply = await self._call(ref, "GET")
-        except NotFoundError:
-            return None
+    async def _present(self, ref: UploadRef) -> Mapping[int, Mapping[str, Any]]:
+        reply = await self._call(ref, "GET")
         return {int(part["PartNumber"]): part for part in reply}
 
     async def _call(self, ref: UploadRef, method: str, tail: str = "", *, json: Any = None) -> Any:
         path = f"/s3/multipart/{quote(ref.upload_id, safe='')}{tail}"
-        reply = await self._rest.call(
-            method, path, params={"key": ref.key}, json=json, repeatable=True, timeout_s=120.0
-        )
+        try:
+            reply = await self._rest.call(
+                method, path, params={"key": ref.key}, json=json, repeatable=True, timeout_s=120.0
+            )
+        except NotFoundError as error:
+            raise _ForgottenError(repeated=error.repeated) from error
         return reply.body
 
     async def _send_all(self, ref: UploadRef, present: Mapping[int, Mapping[str, Any]]) -> None:
@@ -216,7 +241,7 @@ class Upload:
             case 0:
                 return UnreachableError(str(self._rest.url), "the upload was cut off again and again")
             case 404:
-                return UploadError("The server has forgotten this upload; send the file again.")
+                return _ForgottenError()
             case 413:
                 return UploadError("This file is larger than what is accepted.")
             case status:
@@ -226,11 +251,11 @@ class Upload:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self._etags.items())]
         try:
             await self._call(ref, "POST", "/complete", json={"parts": parts})
-        except NotFoundError as error:
+        except _ForgottenError as error:
             # The first try's answer was lost, and what it did is why there is nothing left to complete.
             if not error.repeated:
                 raise
 
     async def _abort(self, ref: UploadRef) -> None:
-        with suppress(ApiError, UnreachableError), anyio.move_on_after(5, shield=True):
+        with suppress(ClientError), anyio.move_on_after(5, shield=True):
             await self._call(ref, "DELETE")

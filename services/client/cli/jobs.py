@@ -181,6 +181,7 @@ def download(
         str | None, typer.Option("--output", "-o", help="A file, or a directory.  Default: here.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    kind: Annotated[str | None, typer.Option(help="Which output, such as thumbnail.  Default: the main one.")] = None,
     as_json: Json = False,
 ) -> None:
     """Fetch the results of jobs, under the names of what was uploaded.
@@ -195,11 +196,11 @@ def download(
             for job_id in ids:
                 bar = Bar(progress, job_id) if progress else None
                 await _ended_well(client, job_id, bar)
-                target = place / Path((await client.locate(job_id)).filename).name if is_directory else place
+                target = place / Path((await client.locate(job_id, kind=kind)).filename).name if is_directory else place
                 if target.exists() and not overwrite:
                     raise InputError(f"{target} exists already; --overwrite replaces it.")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                info = await client.download(job_id, target, on_progress=_transfer(bar))
+                info = await client.download(job_id, target, kind=kind, on_progress=_transfer(bar))
                 if bar:
                     bar.finished(f"{target}, {size_text(info.size)}")
                 else:

@@ -112,6 +112,27 @@ async def test_an_upload_that_the_store_has_forgotten_begins_anew(
     assert fake.objects[uploaded.input_path] == film.read_bytes()
 
 
+async def test_an_upload_that_the_store_forgets_on_the_way_begins_anew(
+    fake: FakeService, client: Client, film: Path
+) -> None:
+    def forget(request: web.Request) -> web.Response:
+        fake.uploads.clear()
+        return web.Response(status=404)
+
+    fake.faults[PUT] = [lambda _: None, forget]
+    begun: list[UploadRef] = []
+    uploaded = await client.upload(film, parallel=1, on_begun=begun.append)
+    assert fake.objects[uploaded.input_path] == film.read_bytes()
+    assert uploaded.size == film.stat().st_size
+    assert [ref.upload_id for ref in begun] == ["up/1", "up/1"]
+    fake.faults[PUT] = [forget] * 9
+    with pytest.raises(UploadError, match="forgets this upload again and again"):
+        await client.upload(film, parallel=1)
+    fake.faults[PUT] = [forget]
+    with pytest.raises(UploadError, match="has forgotten this upload"):
+        await client.upload(io.BytesIO(b"x"))
+
+
 async def test_a_lost_answer_to_the_completion_is_no_failure(fake: FakeService, client: Client, film: Path) -> None:
     async def complete_and_cut(request: web.Request) -> None:
         await fake.complete(request)
