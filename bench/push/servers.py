@@ -9,13 +9,13 @@ same work at the same pace.  The peers send an event as soon as they have it, as
 # ruff: noqa: PLC0415 -- each server imports no more than it serves with
 
 import asyncio
-import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
 
 from bench.push.events import body, message
+from bench.push.limits import allow_many_files
 
 WINDOW_S = 0.03
 
@@ -151,6 +151,5 @@ async def main(kind: str, port: int, events: int, per_window: int) -> None:
 if __name__ == "__main__":
     import uvloop
 
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    allow_many_files()
     uvloop.run(main(sys.argv[1], *(int(argument) for argument in sys.argv[2:5])))
