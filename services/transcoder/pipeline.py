@@ -1,9 +1,10 @@
 """One run of one job, readable in order: download, convert, upload, keep the outcome."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
@@ -16,6 +17,8 @@ from services.common.storage import Storage, StorageError
 from services.transcoder.inputs import Inputs
 
 log = get_logger(__name__)
+
+THUMBNAIL: Final = "thumbnail"
 
 OnProgress = Callable[[Stage, Progress], None]
 
@@ -71,8 +74,13 @@ class Pipeline:
                     source = await self._inputs.fetch(work.input_path, directory)
                 with _timed(Stage.TRANSCODING):
                     made = await self._convert(source, directory, work.output_format, work.options, on_progress)
-                outcome = await self._upload(work, attempt, made, on_progress)
-            await self._storage.put(keys.outcome_key(work.job_id), outcome.encode(), "application/json")
+                on_progress(Stage.UPLOADING, Progress(percent=99.9))
+                try:
+                    outcome = await self._upload(work, attempt, made)
+                except BaseException:
+                    # Whatever ends a run here, a cancel too: what nobody will be told of must not be left.
+                    await self._remove_outputs(work)
+                    raise
         except StorageError as error:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
         return outcome
@@ -100,36 +108,37 @@ class Pipeline:
             return None
         return outcome if outcome.attempt >= work.attempt else None
 
-    async def remove_outputs(self, work: WorkMessage) -> None:
-        """Remove what a cancelled run may have put into the store already."""
+    async def _remove_outputs(self, work: WorkMessage) -> None:
         try:
             await self._storage.remove(work.output_path, thumbnail_key(work), keys.outcome_key(work.job_id))
         except StorageError as error:
             # The gateway removes them again when the job is deleted.
             log.warning("outputs_not_removed", error=repr(error))
 
-    async def _upload(self, work: WorkMessage, attempt: int, made: Conversion, on_progress: OnProgress) -> Completed:
-        on_progress(Stage.UPLOADING, Progress(percent=99.9))
-        outputs: list[Output] = []
+    async def _upload(self, work: WorkMessage, attempt: int, made: Conversion) -> Completed:
         with _timed(Stage.UPLOADING):
-            for file in made.outputs:
-                key = thumbnail_key(work) if outputs else work.output_path
-                size = await self._storage.upload(file.path, key, file.content_type)
-                metrics.BYTES_OUT.add({}, size)
-                outputs.append(Output(kind=file.kind, path=key, size=size, content_type=file.content_type))
+            outputs = await asyncio.gather(*(self._put(work, file) for file in made.outputs))
         moment = now()
-        return Completed(
+        outcome = Completed(
             job_id=work.job_id,
             tenant=work.tenant,
             attempt=attempt,
             seq=work.seq,
             time=moment,
             output_path=work.output_path,
-            outputs=outputs,
+            outputs=list(outputs),
             warnings=list(made.warnings),
             plan=made.plan,
             finished_at=moment,
         )
+        await self._storage.put(keys.outcome_key(work.job_id), outcome.encode(), "application/json")
+        return outcome
+
+    async def _put(self, work: WorkMessage, file: LocalOutput) -> Output:
+        key = thumbnail_key(work) if file.kind == THUMBNAIL else work.output_path
+        size = await self._storage.upload(file.path, key, file.content_type)
+        metrics.BYTES_OUT.add({}, size)
+        return Output(kind=file.kind, path=key, size=size, content_type=file.content_type)
 
 
 def thumbnail_key(work: WorkMessage) -> str:

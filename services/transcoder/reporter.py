@@ -65,19 +65,16 @@ class Reporter:
 
     @asynccontextmanager
     async def reporting(self) -> AsyncIterator[None]:
-        """Send progress while the body runs, and none after it."""
-        sender = asyncio.create_task(self._send_progress(), name="progress")
+        """Say that the run has begun, send progress while the body runs, and nothing after it."""
+        begun = asyncio.Event()
+        sender = asyncio.create_task(self._report(begun), name="progress")
         try:
             yield
         finally:
+            # The run does not wait for its beginning to be told, but its end must not be told first.
+            await begun.wait()
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
-
-    async def started(self) -> None:
-        """Say that the run has begun."""
-        moment = now()
-        about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
-        await self._surely(Started(**self._head(moment), **about, started_at=moment))
 
     async def retrying(self, reason: JobError, *, delay_s: float) -> None:
         """Say that this attempt follows one that ended for `reason`, after `delay_s` seconds."""
@@ -123,7 +120,11 @@ class Reporter:
             else:
                 return
 
-    async def _send_progress(self) -> None:
+    async def _report(self, begun: asyncio.Event) -> None:
+        moment = now()
+        about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
+        await self._surely(Started(**self._head(moment), **about, started_at=moment))
+        begun.set()
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -242,7 +242,6 @@ class Worker:
         await self._pipeline.inspect(work)
         if work.deliveries:
             await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
-        await reporter.started()
         log.info("job_started", input_path=work.input_path, output_format=work.output_format)
         async with reporter.reporting():
             return await self._pipeline.run(work, work.attempt, reporter.progress)
@@ -284,7 +283,6 @@ class Worker:
     async def _on_abort(self, work: WorkMessage, reporter: Reporter, reason: Abort) -> None:
         log.info("job_aborted", reason=reason.value)
         if reason is Abort.CANCELLED:
-            await self._pipeline.remove_outputs(work)
             await reporter.cancelled()
         elif reason is Abort.SHUTDOWN:
             given_back = {"percent_floor": reporter.percent, "seq": reporter.seq, "queued_at": now()}

@@ -88,7 +88,10 @@ async def watching(stack: Stack) -> AsyncIterator[Watcher]:
             bus.spawn(delivery.ack())
             if delivery.offset not in seen:
                 seen.add(delivery.offset)
-                watcher.events.append(orjson.loads(delivery.body))
+                event = orjson.loads(delivery.body)
+                # A confirmation that came too late makes its publisher send the very same event once more.
+                if event not in watcher.of(event["job_id"], event["type"].removeprefix("job.")):
+                    watcher.events.append(event)
 
         tasks = [
             asyncio.create_task(bus.run()),
