@@ -282,6 +282,7 @@ class Client:
         job_ids: Collection[str] | str,
         *,
         after: str | None = None,
+        ends_only: bool = False,
         until_done: bool = True,
         on_state: OnState | None = None,
         transports: Collection[Transport] = tuple(Transport),
@@ -296,6 +297,7 @@ class Client:
         Args:
             job_ids: which jobs; `"*"` for all of the caller's, those to come included.
             after: a cursor of an earlier watch of the same jobs, to be told what has happened since.
+            ends_only: tell no more than how the jobs end.
             until_done: end with the last of the jobs (never, for `"*"`).
             on_state: called when the connection comes up or is lost.
             transports: only these.
@@ -306,6 +308,7 @@ class Client:
             [job_ids] if isinstance(job_ids, str) else job_ids,
             on_end=self._ended.append,
             after=after,
+            ends_only=ends_only,
             until_done=until_done,
             on_state=on_state,
             transports=transports,

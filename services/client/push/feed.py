@@ -69,6 +69,7 @@ class Feed:
         transports: Collection[Transport],
         *,
         after: str | None,
+        ends_only: bool,
         on_state: OnState | None,
         give_up_after_s: float | None,
     ) -> None:
@@ -76,6 +77,7 @@ class Feed:
         self.job_ids: dict[str, None] = {}
         self.all = False
         self._rest = rest
+        self._ends_only = ends_only
         self._ladder = Ladder.of([transport for transport in Transport if transport in transports])
         self._tell = on_state or (lambda _: None)
         self._give_up_after_s = give_up_after_s
@@ -174,7 +176,7 @@ class Feed:
     async def _open(self, transport: Transport) -> _Opened:
         targets = self.targets
         known = targets & self._covered if self.cursor is not None else frozenset[str]()
-        asked = Asked(tuple(known), tuple(targets - known), self.cursor if known else None)
+        asked = Asked(tuple(known), tuple(targets - known), self.cursor if known else None, self._ends_only)
         ticket = None
         if self._rest.api_key and transport is not Transport.POLLING:
             ticket = await fresh_ticket(self._rest)

@@ -57,7 +57,9 @@ class Ledger:
             KeyError: the event alone does not tell enough of a job that is not known, and there is no base.
         """
         known = self._jobs.get(event["job_id"])
-        if judge(known, event) is not Verdict.APPLY:
+        # The server has judged it already; that a higher attempt was opened may have been filtered out on the way here.
+        reopened = known is not None and event["attempt"] > known["attempt"]
+        if not reopened and judge(known, event) is not Verdict.APPLY:
             return None
         job = {**(known or {}), **changes(known, event)}
         if known is None and base is not None:

@@ -57,12 +57,14 @@ def ending_of_status(status: int, retry_after_s: float | None = None) -> Ending:
 class Asked:
     """What is watched: `known` continues from `after`, `new` begins with a snapshot.
 
-    `known` is empty where there is no cursor; either may hold `ALL_JOBS`.
+    `known` is empty where there is no cursor; either may hold `ALL_JOBS`.  `ends_only` leaves out all events but those
+    that end a job.
     """
 
     known: tuple[str, ...]
     new: tuple[str, ...]
     after: str | None
+    ends_only: bool
 
     @property
     def targets(self) -> tuple[str, ...]:

@@ -88,6 +88,7 @@ async def open_sse(opening: Opening) -> tuple[SseSession, Frame]:
     """
     rest, asked = opening.rest, opening.asked
     query = [("job_id", job_id) for job_id in asked.targets]
+    query += [("only", "terminal")] if asked.ends_only else []
     query += [("ticket", opening.ticket)] if opening.ticket else []
     headers = {"Accept": "text/event-stream", "Cache-Control": "no-store"}
     if asked.after is not None and not asked.new:

@@ -50,6 +50,7 @@ class Watch:
         *,
         on_end: Callable[[str], None] = lambda _: None,
         after: str | None = None,
+        ends_only: bool = False,
         until_done: bool = True,
         on_state: OnState | None = None,
         transports: Collection[Transport] = tuple(Transport),
@@ -59,7 +60,10 @@ class Watch:
         self._rest = rest
         self._on_end = on_end
         self._until_done = until_done
-        self._feed = Feed(rest, transports, after=after, on_state=on_state, give_up_after_s=give_up_after_s)
+        self._ends_only = ends_only
+        self._feed = Feed(
+            rest, transports, after=after, ends_only=ends_only, on_state=on_state, give_up_after_s=give_up_after_s
+        )
         self._feed.want(job_ids)
         if after is not None:
             self._feed.continue_all()
@@ -207,7 +211,8 @@ class Watch:
         event = Event(kind, Job.model_validate(job), dict(fields), cursor, self._feed.transport)
         if event.job.done:
             self._on_end(event.job.job_id)
-        self._ready.append(event)
+        if event.job.done or not self._ends_only:
+            self._ready.append(event)
 
     def _wanted(self, job_id: str) -> bool:
         return self._feed.all or job_id in self._feed.job_ids

@@ -30,8 +30,9 @@ class WebSocketSession:
 
     transport = Transport.WEBSOCKET
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse, *, ends_only: bool) -> None:
         self._socket = socket
+        self._filter = {"only": "terminal"} if ends_only else {}
         self._asked = False
         self._later: float | None = None
 
@@ -57,11 +58,11 @@ class WebSocketSession:
 
     async def add(self, job_ids: Collection[str]) -> None:
         """See `Session`."""
-        await self._send({"type": "subscribe", **_about(job_ids)})
+        await self._send({"type": "subscribe", **_about(job_ids), **self._filter})
 
     async def continue_from(self, job_ids: Collection[str], after: str) -> None:
         """Watch these from a cursor on."""
-        await self._send({"type": "subscribe", **_about(job_ids), "after": after})
+        await self._send({"type": "subscribe", **_about(job_ids), **self._filter, "after": after})
 
     async def mark(self) -> None:
         """See `Session`."""
@@ -117,7 +118,7 @@ async def open_websocket(opening: Opening) -> tuple[WebSocketSession, Frame]:
         raise SessionEndedError(ending_of_status(error.status, retry_after(error.headers or {}))) from None
     except (aiohttp.ClientError, TimeoutError, OSError):
         raise SessionEndedError(Ending(Close.LOST, "no connection")) from None
-    session = WebSocketSession(socket)
+    session = WebSocketSession(socket, ends_only=asked.ends_only)
     try:
         return session, await _subscribed(session, asked.known, asked.new, asked.after)
     except BaseException:

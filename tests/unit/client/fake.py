@@ -68,6 +68,7 @@ class FakeService:
         self.blocked: set[str] = set()
         self.forgotten: set[str] = set()  # jobs that the push channel does not know
         self.idempotency: dict[str, dict[str, Any]] = {}
+        self.asks: list[dict[str, Any]] = []
         self.subscriptions: list[dict[str, Any]] = []
         self.on_submit: Callable[[dict[str, Any]], None] = lambda _: None
         self._sockets: dict[web.WebSocketResponse, set[str]] = {}
@@ -344,6 +345,7 @@ class FakeService:
             if ask["type"] == "ping":
                 await socket.send_json({"type": "pong", "cursor": str(len(self.log))})
             if ask["type"] == "subscribe":
+                self.asks.append(ask)
                 targets = [ask["job_id"]] if "job_id" in ask else ask["job_ids"]
                 self._sockets[socket] |= set(targets)
                 for frame in self.subscribed(targets, ask.get("after")):

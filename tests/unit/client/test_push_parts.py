@@ -155,6 +155,13 @@ def test_an_end_counts_whatever_its_number_and_nothing_after_it_but_a_retry() ->
     assert not ledger.all_done(["a"])
 
 
+def test_an_end_of_a_later_attempt_counts_though_its_beginning_was_not_told() -> None:
+    ledger = Ledger()
+    ledger.take_snapshot(job_fields("a", status="FAILED", seq=50))
+    assert ledger.take_event(event("completed", 90, attempt=2)) is not None
+    assert ledger.take_event(event("cancelled", 99, attempt=1)) is None
+
+
 def test_a_snapshot_of_an_end_counts_whatever_its_number() -> None:
     ledger = Ledger()
     ledger.take_snapshot(job_fields("a", status="PROCESSING", seq=50))

@@ -351,3 +351,17 @@ async def test_a_server_that_falls_silent_is_left(
     assert kinds(await waiting) == ["completed"]
     assert "the server fell silent" in reasons
     assert feed.OPENERS.keys() == set(Transport)
+
+
+@pytest.mark.parametrize("transport", Transport)
+async def test_the_ends_alone_can_be_watched(fake: FakeService, client: Client, transport: Transport) -> None:
+    fake.make_job("a")
+    fake.make_job("b", status="FAILED")
+    watch = client.watch(["a", "b"], ends_only=True, transports=[transport])
+    assert [(event.type, event.job.job_id) for event in await take(watch, 1)] == [("snapshot", "b")]
+    await fake.progress("a", 5.0)
+    await fake.complete_job("a")
+    assert [event.job.status for event in await rest_of(watch)] == [Status.COMPLETED]
+    asked = [path for name, path, _, _ in fake.requests if name == "GET /events"]
+    assert all("only=terminal" in path for path in asked)
+    assert all(ask["only"] == "terminal" for ask in fake.asks)
