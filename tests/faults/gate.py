@@ -18,20 +18,26 @@ class Gate:
         self._target = target
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._number = 0
         self.answer: bytes | None = None
 
     @property
     def port(self) -> int:
         assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._server.sockets[0].getsockname()[1]) if self._server.sockets else self._number
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
 
     async def close(self) -> None:
         assert self._server is not None
+        self._number = self.port
         self._server.close()
         self.cut()
+
+    async def open_again(self) -> None:
+        """Open on the port it had before it was closed."""
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._number)
 
     def cut(self) -> int:
         """Cut all that goes through, without a goodbye; how many connections that were."""

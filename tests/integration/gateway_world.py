@@ -12,6 +12,7 @@ import aio_pika
 import aiohttp
 import anyio
 import orjson
+from aiormq.exceptions import ChannelNotFoundEntity
 from yarl import URL
 
 from deploy.embedded.ports import free_ports
@@ -214,10 +215,22 @@ class Seat:
         return await eventually(look)
 
 
+async def _declared(connection: Any) -> bool:
+    """True once the last of the topology's queues is there."""
+    try:
+        async with connection.channel() as channel:
+            await channel.get_queue("video-jobs.dead", ensure=True)
+    except ChannelNotFoundEntity:
+        return False
+    return True
+
+
 @contextlib.asynccontextmanager
 async def seated(stack: Stack) -> AsyncIterator[Seat]:
+    """A seat at the stack's broker, once somebody has declared the topology there."""
     connection = await aio_pika.connect(stack.amqp_url)
     async with connection:
+        await eventually(lambda: _declared(connection))
         yield Seat(await connection.channel())
 
 
