@@ -6,7 +6,6 @@ or a copy given back.  A crash anywhere before that brings the message again.
 
 import asyncio
 import contextlib
-from enum import Enum
 from typing import Final
 
 import structlog
@@ -23,6 +22,7 @@ from services.transcoder.inputs import NoRoomError
 from services.transcoder.lease import Lease, LeaseHeldError, hold
 from services.transcoder.pipeline import Pipeline
 from services.transcoder.reporter import Reporter
+from services.transcoder.run import Abort, Run, Settlement, original
 from services.transcoder.settings import TranscoderSettings
 
 log = get_logger(__name__)
@@ -31,45 +31,6 @@ _PUBLISH_PAUSE_S: Final = 0.5
 # A transcoder without room keeps the slot of what it can't take for so long, that others get the rest.
 _NO_ROOM_PAUSE_S: Final = 5.0
 _MOST_PARKED: Final = 24
-
-
-class Abort(Enum):
-    """Why a run was stopped from outside."""
-
-    CANCELLED = "cancelled"  # a user's wish: final
-    SUPERSEDED = "superseded"  # another attempt counts now: say nothing
-    SHUTDOWN = "shutdown"  # this process ends: give the job back
-
-
-class Settlement(Enum):
-    """What becomes of the deliveries of a run that has ended."""
-
-    DONE = "done"
-    DEAD = "dead"
-    AGAIN = "again"
-
-
-class Run:
-    """A job in work here.  `deliveries` are all that are settled together when it ends."""
-
-    def __init__(self, work: WorkMessage, delivery: Delivery, task: asyncio.Task[None]) -> None:
-        self.work = work
-        self.deliveries = [delivery]
-        self.abort: Abort | None = None
-        self.task = task
-        self._sealed = False
-
-    def stop(self, reason: Abort) -> None:
-        """Abort the run, unless its outcome is decided; the first reason counts."""
-        if self.abort is None and not self._sealed:
-            self.abort = reason
-            self.task.cancel()
-
-    def seal(self) -> None:
-        """From here on the outcome is decided and being told; nothing may interrupt that."""
-        self._sealed = True
-        while self.task.cancelling():
-            self.task.uncancel()
 
 
 class Worker:
@@ -165,7 +126,7 @@ class Worker:
             finally:
                 # From here on a further delivery is a run of its own, which finds the outcome of this one.
                 del self._runs[work.job_id]
-            await _settle(run.deliveries, settlement)
+            await run.settle(settlement)
 
     async def _outlast(self, work: WorkMessage) -> None:
         """Wait for a run of an attempt before this one to be gone.
@@ -305,23 +266,8 @@ class Worker:
                 return
 
 
-def original(work: WorkMessage) -> WorkMessage:
-    """`work` as it was asked for, its deliveries counted beside the attempt instead of in it."""
-    return work.model_copy(update={"attempt": work.attempt - work.deliveries})
-
-
 def _error(code: ErrorCode) -> JobError:
     return JobError(code=code, message=ERRORS[code].message)
-
-
-async def _settle(deliveries: list[Delivery], settlement: Settlement) -> None:
-    for delivery in deliveries:
-        if settlement is Settlement.DONE:
-            await delivery.ack()
-        elif settlement is Settlement.DEAD:
-            await delivery.reject()
-        else:
-            await delivery.requeue()
 
 
 async def _stop_when_lost(run: Run, lease: Lease) -> None:
