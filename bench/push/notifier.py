@@ -9,14 +9,12 @@ from pathlib import Path
 from services.common.bus import Bus
 from tests.stack import Stack, make_stack
 
-ENVIRONMENT = {"HANDSHAKE_BURST": "20000", "MAX_TENANT_CONNECTIONS": "20000"}
-
 
 @asynccontextmanager
 async def running_notifier() -> AsyncIterator[tuple[Stack, Bus]]:
     """A stack whose notifier is ready, and a line to its broker."""
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
-        async with make_stack(Path(directory), env=ENVIRONMENT) as stack:
+        async with make_stack(Path(directory)) as stack:
             await stack.start("epmd")
             await stack.start("rabbitmq")
             await stack.start("notifier")

@@ -31,7 +31,7 @@ async def serve_ours(port):
     from services.notifier.hub import Hub
     from services.notifier.settings import NotifierSettings
 
-    settings = NotifierSettings(handshake_burst=20_000, max_tenant_connections=20_000, flush_window=WINDOW_S)
+    settings = NotifierSettings(flush_window=WINDOW_S)
     driver = Driver(Hub(settings.hub))
     feed = SimpleNamespace(caught_up=asyncio.Event())
     feed.caught_up.set()

@@ -61,7 +61,7 @@ class Admission:
             return Refusal(
                 401, "Get a new ticket from POST /ws/ticket and connect with ?ticket=.", CloseCode.NOT_ALLOWED
             )
-        if self._inside[tenant] >= self._settings.max_tenant_connections:
+        if self._inside[tenant] >= self._settings.tenant_connections:
             detail = "You have too many connections open. Close some, or try again later."
             return Refusal(503, detail, CloseCode.TRY_LATER, retry_after_s=10)
         return tenant

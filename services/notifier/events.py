@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 from pydantic import ValidationError
 
+from services.common.jobs import timestamp
 from services.common.messages import EVENTS, TERMINAL_EVENTS
 from services.notifier.cursors import Cursor
 from services.notifier.frames import Flavour, encode, ws_payload, ws_text
@@ -80,5 +81,5 @@ def decode(body: bytes) -> dict[str, Any] | None:
         "attempt": event.attempt,
         "seq": event.seq,
         "status": event.status.value,
-        "time": raw["time"] if isinstance(raw["time"], str) else event.time.isoformat(),
+        "time": timestamp(event.time),
     }

@@ -26,7 +26,7 @@ class Fanout:
         self.stats = stats
         self.position: Cursor = ORIGIN
         self.history = History(max_bytes=config.history_bytes)
-        self.book = JobBook(limit=config.max_jobs_known)
+        self.book = self._new_book()
         self.groups = Groups()
         self.slow: set[Connection] = set()
         self._dirty: dict[Group, None] = {}
@@ -54,7 +54,10 @@ class Fanout:
         """Begin anew: what was read so far is of a stream that is gone, or has a gap after it."""
         self.position = ORIGIN
         self.history.clear()
-        self.book = JobBook(limit=self.config.max_jobs_known)
+        self.book = self._new_book()
+
+    def _new_book(self) -> JobBook:
+        return JobBook(limit=self.config.max_jobs_known, ended_limit=self.config.snapshot_ended)
 
     def _dispatch(self, event: Event, now: float) -> None:
         urgent, anybody = event.terminal, False

@@ -141,7 +141,11 @@ class Follower:
         if offset <= position.offset:
             self._break(f"offset {offset} came after {position.offset}")
             return
-        self._driver.feed(offset, body)
+        try:
+            self._driver.feed(offset, body)
+        except Exception:
+            # One event that nobody foresaw must not take the channel from everybody; it is passed over, and said.
+            log.exception("event_failed", offset=offset)
         if self._target is not None and offset >= self._target:
             self._reached.set()
 

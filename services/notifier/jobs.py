@@ -71,12 +71,39 @@ class Snapshot(NamedTuple):
     truncated: bool
 
 
-class JobBook:
-    """The jobs of all tenants, at most `limit` of them: those that ended longest ago are forgotten first."""
+class _Jobs:
+    """A tenant's jobs, in the order of their last events."""
 
-    def __init__(self, *, limit: int) -> None:
+    __slots__ = ("ended", "records", "snapshot")
+
+    def __init__(self) -> None:
+        self.records: dict[str, Record] = {}
+        self.ended = 0
+        self.snapshot: Snapshot | None = None  # of all of them, until one changes
+
+    def take(self, ended_limit: int) -> Snapshot:
+        """All jobs that go on, and the `ended_limit` of the others that changed last."""
+        if self.snapshot is None:
+            surplus, jobs = self.ended - ended_limit, []
+            for record in self.records.values():
+                if surplus > 0 and record.ended:
+                    surplus -= 1
+                else:
+                    jobs.append(record.json())
+            self.snapshot = Snapshot(jobs, truncated=len(jobs) < len(self.records))
+        return self.snapshot
+
+
+class JobBook:
+    """The jobs of all tenants, at most `limit` of them: those that ended longest ago are forgotten first.
+
+    Snapshots of all of a tenant's jobs have those that go on and `ended_limit` of the others.
+    """
+
+    def __init__(self, *, limit: int, ended_limit: int) -> None:
         self._limit = limit
-        self._tenants: dict[str, dict[str, Record]] = {}
+        self._ended_limit = ended_limit
+        self._tenants: dict[str, _Jobs] = {}
         # Each job is in one of these, in the order of its last event.
         self._active: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._ended: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -86,7 +113,8 @@ class JobBook:
 
     def get(self, tenant: str, job_id: str) -> Record | None:
         """The job, if it is known and the tenant's own."""
-        return self._tenants.get(tenant, {}).get(job_id)
+        jobs = self._tenants.get(tenant)
+        return None if jobs is None else jobs.records.get(job_id)
 
     def apply(self, event: Mapping[str, Any], offset: int) -> dict[str, Any] | None:
         """Take in a decoded event.
@@ -95,32 +123,29 @@ class JobBook:
             The event as it is to be passed on, with what `changes` put right in it; None if it changes nothing.
         """
         tenant, job_id = event["tenant"], event["job_id"]
-        record = self.get(tenant, job_id)
-        if judge(record.fields if record else None, event) is not Verdict.APPLY:
+        known = self.get(tenant, job_id)
+        if judge(known.fields if known else None, event) is not Verdict.APPLY:
             return None
-        if record is None:
-            record = self._tenants.setdefault(tenant, {})[job_id] = Record()
+        jobs = self._tenants.setdefault(tenant, _Jobs())
+        record = jobs.records.pop(job_id, None) or Record()
+        jobs.ended -= known is not None and known.ended
         fields = record.apply(event, offset)
+        jobs.records[job_id] = record  # the last now
+        jobs.ended += record.ended
+        jobs.snapshot = None
         self._file((tenant, job_id), ended=record.ended)
         corrected = {name: value for name, value in fields.items() if name in event}
         return {**event, **corrected}
 
     def snapshot(self, tenant: str, job_ids: Iterable[str]) -> Snapshot:
         """The named jobs, as far as they are known and the tenant's own."""
-        mine = self._tenants.get(tenant, {})
-        return Snapshot([mine[job_id].json() for job_id in job_ids if job_id in mine], truncated=False)
+        found = (self.get(tenant, job_id) for job_id in job_ids)
+        return Snapshot([record.json() for record in found if record is not None], truncated=False)
 
-    def snapshot_all(self, tenant: str, *, ended_limit: int) -> Snapshot:
-        """All jobs of the tenant that go on, and the `ended_limit` of the others that changed last."""
-        records = sorted(self._tenants.get(tenant, {}).values(), key=lambda record: record.offset)
-        surplus = sum(record.ended for record in records) - ended_limit
-        jobs = []
-        for record in records:
-            if surplus > 0 and record.ended:
-                surplus -= 1
-                continue
-            jobs.append(record.json())
-        return Snapshot(jobs, truncated=len(jobs) < len(records))
+    def snapshot_all(self, tenant: str) -> Snapshot:
+        """The tenant's jobs, the newest last."""
+        jobs = self._tenants.get(tenant)
+        return Snapshot([], truncated=False) if jobs is None else jobs.take(self._ended_limit)
 
     def _file(self, key: tuple[str, str], *, ended: bool) -> None:
         here, there = (self._ended, self._active) if ended else (self._active, self._ended)
@@ -133,6 +158,7 @@ class JobBook:
 
     def _forget(self, tenant: str, job_id: str) -> None:
         jobs = self._tenants[tenant]
-        del jobs[job_id]
-        if not jobs:
+        jobs.ended -= jobs.records.pop(job_id).ended
+        jobs.snapshot = None
+        if not jobs.records:
             del self._tenants[tenant]

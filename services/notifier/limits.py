@@ -18,8 +18,8 @@ class HubConfig:
     conflate_replay_above: int = 256 << 10
     unread_bytes: int = 2 << 20  # a client that asks for more while this much is unread is given up
     max_message_bytes: int = 16 << 10
-    messages_burst: int = 40
-    messages_per_s: float = 10.0
+    messages_burst: int = 250  # enough to subscribe to every job that may be named, one by one
+    messages_per_s: float = 20.0
     warning_stands_s: float = 60.0  # a second offence within this time closes the connection
     not_found_after_s: float = 2.0
     ahead_wait_s: float = 2.0

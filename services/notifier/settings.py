@@ -55,11 +55,15 @@ class NotifierSettings(CommonSettings):
     )
 
     max_connections: int = Field(20_000, gt=0, description="Push connections of one process")
-    max_tenant_connections: int = Field(10_000, gt=0, description="Push connections of one tenant in one process")
-    handshake_rate: float = Field(500.0, gt=0, description="New push connections a second, before 503")
-    handshake_burst: int = Field(2_000, gt=0, description="New push connections at once, before 503")
+    max_tenant_connections: int | None = Field(
+        None, gt=0, description="Those of one tenant; unset: half of `MAX_CONNECTIONS`, or all of it with `AUTH=none`"
+    )
+    handshake_rate: float = Field(1_000.0, gt=0, description="New push connections a second, before 503")
+    handshake_burst: int = Field(10_000, gt=0, description="New push connections at once, before 503")
 
-    flush_window: Seconds = Field(0.03, description="Events of this long go out in one write")
+    flush_window: Seconds = Field(
+        0.03, description="What happens within this time goes to a client in one write; the end of a job at once"
+    )
     heartbeat: Seconds = Field(20.0, gt=0, description="Time between pings; a silent peer is gone after two")
     push_history: ByteSize = Field(64 << 20, description="Newest events kept in memory, for clients that come back")
     push_jobs: int = Field(10_000, gt=0, description="Jobs kept in memory, for snapshots")
@@ -83,6 +87,13 @@ class NotifierSettings(CommonSettings):
     def forwarded_trusted(self) -> bool:
         """True if the `X-Forwarded-` headers are the front door's own."""
         return _is_loopback(self.notifier_host) if self.trust_forwarded is None else self.trust_forwarded
+
+    @property
+    def tenant_connections(self) -> int:
+        """Push connections of one tenant in this process."""
+        if self.max_tenant_connections is not None:
+            return self.max_tenant_connections
+        return self.max_connections if self.auth == "none" else max(1, self.max_connections // 2)
 
     @property
     def hub(self) -> HubConfig:

@@ -177,11 +177,8 @@ class Subscriptions:
             fanout.write(connection, Batch(missed).encode(connection.flavour))
 
     def _snapshot(self, tenant: str, ask: Subscribe) -> bytes:
-        book = self._fanout.book
-        if ALL_JOBS in ask.targets:
-            snapshot = book.snapshot_all(tenant, ended_limit=self._config.snapshot_ended)
-        else:
-            snapshot = book.snapshot(tenant, ask.targets)
+        book, everything = self._fanout.book, ALL_JOBS in ask.targets
+        snapshot = book.snapshot_all(tenant) if everything else book.snapshot(tenant, ask.targets)
         cursor = str(self._fanout.position)
         return protocol.subscribed(ask, snapshot.jobs, cursor, recovered=False, truncated=snapshot.truncated)
 

@@ -9,7 +9,7 @@ from tests.unit.notifier.push_world import World
 
 @pytest.fixture
 def world():
-    return World(heartbeat_s=20)
+    return World(heartbeat_s=20, messages_burst=40)
 
 
 def test_the_first_message_is_hello(world: World):

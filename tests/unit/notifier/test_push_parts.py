@@ -1,5 +1,6 @@
 """The small pieces: cursors, frames, history, the book of jobs, the wheel."""
 
+import re
 import zlib
 from itertools import pairwise
 from typing import Any
@@ -128,8 +129,8 @@ def test_history_holds_across_the_offsets_that_the_broker_keeps_to_itself() -> N
     assert [offset for offset in range(12) if history.holds(Cursor(offset, offset * 7))] == [3, 4, 6, 9, 10]
 
 
-def book_of(limit: int, *what: tuple[str, ...]):
-    book, stream = JobBook(limit=limit), Stream()
+def book_of(limit: int, *what: tuple[str, ...], ended_limit: int = 9):
+    book, stream = JobBook(limit=limit, ended_limit=ended_limit), Stream()
     for kind, job in what:
         stream.publish(kind, job)
     for offset, body in enumerate(stream.bodies):
@@ -143,30 +144,53 @@ def jobs_of(snapshot: Snapshot):
 
 def test_the_book_forgets_what_ended_longest_ago_first():
     book = book_of(3, ("started", "a"), ("failed", "b"), ("failed", "c"), ("queued", "d"), ("queued", "e"))
-    assert jobs_of(book.snapshot_all("default", ended_limit=9)) == ["a", "d", "e"]
+    assert jobs_of(book.snapshot_all("default")) == ["a", "d", "e"]
 
 
 def test_the_book_stays_bounded_when_nothing_ends():
     book = book_of(3, *[("queued", f"j{n}") for n in range(10)])
     assert len(book) == 3
-    assert jobs_of(book.snapshot_all("default", ended_limit=9)) == ["j7", "j8", "j9"]
+    assert jobs_of(book.snapshot_all("default")) == ["j7", "j8", "j9"]
 
 
 def test_a_snapshot_leaves_out_old_ended_jobs_and_says_so():
-    book = book_of(99, ("queued", "z"), *[("failed", f"j{n}") for n in range(5)])
-    snapshot = book.snapshot_all("default", ended_limit=2)
+    jobs = [("queued", "z"), *[("failed", f"j{n}") for n in range(5)]]
+    snapshot = book_of(99, *jobs, ended_limit=2).snapshot_all("default")
     assert jobs_of(snapshot) == ["z", "j3", "j4"]
     assert snapshot.truncated
-    assert not book.snapshot_all("default", ended_limit=5).truncated
+    assert not book_of(99, *jobs, ended_limit=5).snapshot_all("default").truncated
 
 
 def test_a_job_that_is_tried_again_goes_on():
-    book, stream = book_of(9, ("failed", "a")), Stream()
+    book, stream = book_of(9, ("failed", "a"), ended_limit=0), Stream()
     stream.publish("queued", "a", attempt=2)
     book.apply(decode(stream.bodies[0]), 1)
-    (job,) = book.snapshot_all("default", ended_limit=0).jobs
+    (job,) = book.snapshot_all("default").jobs
     assert orjson.loads(job)["status"] == "QUEUED"
     assert orjson.loads(job)["error"] is None
+
+
+def test_a_snapshot_is_made_once_for_each_state_of_the_jobs() -> None:
+    book, stream = book_of(9, ("queued", "a")), Stream()
+    first = book.snapshot_all("default")
+    assert book.snapshot_all("default") is first
+    stream.publish("queued", "b", tenant="other")
+    book.apply(decode(stream.bodies[0]) or {}, 1)
+    assert book.snapshot_all("default") is first
+    stream.publish("started", "a", seq=9)
+    book.apply(decode(stream.bodies[1]) or {}, 2)
+    assert jobs_of(book.snapshot_all("default")) == ["a"]
+    assert b"PROCESSING" in book.snapshot_all("default").jobs[0]
+
+
+@pytest.mark.parametrize("written", ["1795567783", "2026-11-25T01:00:00.123456+02:00", "2026-11-25 01:00:00Z"])
+def test_times_are_passed_on_as_the_api_writes_them(written: str) -> None:
+    stream = Stream()
+    stream.publish("progress", "a")
+    fields = decode(orjson.dumps({**orjson.loads(stream.bodies[0]), "time": written}))
+    assert fields is not None
+    assert re.fullmatch(r"2026-11-2\dT\d\d:\d\d:\d\d\.\d{3}Z", fields["time"])
+    Event(Cursor(0, 0), fields)
 
 
 def test_a_job_looks_as_the_api_shows_it():
