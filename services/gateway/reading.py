@@ -3,6 +3,7 @@
 import asyncio
 import re
 from datetime import timedelta
+from time import monotonic
 from typing import Final
 
 import orjson
@@ -24,6 +25,8 @@ _PREFER_WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6})\"?(?:$|[,
 _MAX_WAIT_S: Final = 60.0
 # Another gateway on the same database may be the one that hears of a change.
 _LOOK_S: Final = 1.0
+# How far the push channel may be ahead of the rows.
+_AHEAD_S: Final = 1.0
 
 
 def unknown_job() -> Problem:
@@ -142,11 +145,20 @@ def _wanted(row: Row, kind: str | None) -> tuple[str, str | None, str | None]:
     raise Problem(404, "This job has no such output; its `outputs` lists what there is.")
 
 
+async def _caught_up(call: Call, job_id: str) -> Row:
+    """The job, given a moment to end: who asks has often just been told so by the push channel, which may be ahead."""
+    row = await find(call, job_id)
+    end = monotonic() + _AHEAD_S
+    while row["status"] not in TERMINAL and (left := end - monotonic()) > 0 and not call.gateway.waiters.closed:
+        row = await _changed(call, job_id, None, left)
+    return row
+
+
 async def download(call: Call) -> web.Response:
     """Where the result is: 200 `Download`, or a redirection there."""
     settings = call.gateway.settings
     query = read_query(call.request, DownloadQuery)
-    row = await find(call, job_id_of(call.request))
+    row = await _caught_up(call, job_id_of(call.request))
     if row["status"] != Status.COMPLETED:
         raise Problem(409, f"There is nothing to download: this job is {row['status']}.")
     path, content_type, extension = _wanted(row, query.kind)

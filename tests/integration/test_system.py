@@ -3,6 +3,8 @@
 import uuid
 from pathlib import Path
 
+from aiohttp import ClientSession
+
 from services.client import Client
 from services.common.jobs import Job, Status
 from tests.conftest import NewStack
@@ -113,3 +115,14 @@ async def test_jobs_and_files_are_there_again_after_a_restart(new_stack: NewStac
             assert await client.get(job.job_id) == job
             await client.download(job.job_id, tmp_path / "after.mp4")
     assert (tmp_path / "after.mp4").read_bytes() == (tmp_path / "before.mp4").read_bytes()
+
+
+async def test_what_the_push_channel_has_told_can_be_downloaded_at_once(full_stack: Stack, media: MediaFiles):
+    async with Client(full_stack.url) as client, ClientSession() as http:
+        upload = await client.upload(media.mp4())
+        for _ in range(5):
+            job = await client.submit(upload.input_path, "mp4")
+            async for event in client.watch(job.job_id):
+                if event.type == "job.completed":
+                    async with http.get(f"{full_stack.url}/api/jobs/{job.job_id}/download") as response:
+                        assert response.status == 200, await response.text()
