@@ -8,7 +8,8 @@
 docs/client.md tells it by example.
 """
 
-from services.client.api import DEFAULT_URL, Client
+from services.client.api import Client
+from services.client.base import DEFAULT_URL
 from services.client.errors import (
     ApiError,
     ClientError,

@@ -1,52 +1,29 @@
 """The client: every call of the API as a method, and the push channel as an async iterator."""
 
 import mimetypes
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping
 from contextlib import suppress
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import monotonic
-from types import TracebackType
-from typing import Any, BinaryIO, Final, Self
-from urllib.parse import quote
+from typing import Any, BinaryIO, Final
 from uuid import uuid4
-from weakref import WeakSet
 
-import aiohttp
 import anyio.to_thread
-from yarl import URL
 
+from services.client.base import BaseClient, job_path
 from services.client.download import Fetch, OnProgress, fetch_to_file
 from services.client.errors import ConflictError, JobFailedError, NotFoundError
 from services.client.models import DeadLetter, Download, Formats, Job, PlanEstimate, Status, Uploaded, UploadRef
 from services.client.push.feed import OnState
 from services.client.push.session import Transport
 from services.client.push.watch import Watch
-from services.client.rest import Rest
 from services.client.sources import FileSource, StreamSource
 from services.client.upload import OnBegun, Upload
 
-DEFAULT_URL: Final = "http://localhost:8080"
 _PAGE: Final = 100
-_ENDED_REMEMBERED: Final = 1000
-_WAIT: Final = {"wait": "10"}  # the API holds its answer until the job changes, or as many seconds
 
 
-def user_agent() -> str:
-    """Name and version, as requests carry them."""
-    try:
-        return f"cvc/{version('cloud-video-conversion')}"
-    except PackageNotFoundError:
-        return "cvc"
-
-
-def _job_path(job_id: str, tail: str = "") -> str:
-    return f"/jobs/{quote(job_id, safe='')}{tail}"
-
-
-class Client:
+class Client(BaseClient):
     """A conversion service.
 
         async with Client("http://localhost:8080") as client:
@@ -59,54 +36,6 @@ class Client:
     Every method may raise `ApiError` (the server refused; there is a subclass for each reason) and `UnreachableError`
     (it could not be reached for `patience_s` seconds); the docstrings name what else there is.
     """
-
-    def __init__(self, url: str = DEFAULT_URL, api_key: str | None = None, *, patience_s: float = 60.0) -> None:
-        """Nothing is sent yet.
-
-        Args:
-            url: the front door; the API is below `/api`, the push channel at `/ws` and `/events`.
-            api_key: an API key, or a JWT, where the server asks for one.
-            patience_s: how long a request, or a transfer that does not get on, is tried again before it fails.
-        """
-        self.url = url.rstrip("/")
-        self.patience_s = patience_s
-        self._api_key = api_key
-        self._rest: Rest | None = None
-        self._ended: deque[str] = deque(maxlen=_ENDED_REMEMBERED)  # jobs whose end the push channel has told
-        self._watches: WeakSet[Watch] = WeakSet()
-
-    async def __aenter__(self) -> Self:
-        """Open it."""
-        host = URL(self.url).host
-        session = aiohttp.ClientSession(
-            headers={"User-Agent": user_agent()},
-            # A proxy of the environment can't know what this machine calls localhost.
-            trust_env=host not in ("localhost", "127.0.0.1", "::1"),
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=64),
-        )
-        self._rest = Rest(session, self.url, self._api_key, self.patience_s)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it, and all that watches."""
-        for watch in list(self._watches):
-            await watch.aclose()
-        rest, self._rest = self._rest, None
-        if rest is not None:
-            await rest.session.close()
-
-    @property
-    def has_key(self) -> bool:
-        """True if it has a key to show."""
-        return self._api_key is not None
-
-    @property
-    def _api(self) -> Rest:
-        if self._rest is None:
-            raise RuntimeError("the client is not open: use `async with Client(…) as client`")
-        return self._rest
 
     # --- what there is ------------------------------------------------------------------------------------------
 
@@ -190,7 +119,7 @@ class Client:
             "filename": filename,
         }
         headers = {"Idempotency-Key": idempotency_key or str(uuid4())}
-        reply = await self._api.call("POST", "/jobs", json=body, headers=headers, repeatable=True)
+        reply = await self._api.call("POST", "/jobs", json=body, headers=headers, repeatable=True, conflict_passes=True)
         return Job.model_validate(reply.body)
 
     async def plan(
@@ -200,22 +129,6 @@ class Client:
         body = {"input_path": input_path, "output_format": output_format, "options": dict(options or {})}
         reply = await self._api.call("POST", "/jobs/plan", json=body, repeatable=True, timeout_s=120.0)
         return PlanEstimate.model_validate(reply.body)
-
-    async def get(self, job_id: str) -> Job:
-        """A job as it is now."""
-        return Job.model_validate((await self._api.call("GET", _job_path(job_id))).body)
-
-    async def _caught_up(self, job_id: str) -> Job:
-        """The job once the API knows all that the push channel has told of it.
-
-        Events come from the broker to both, and the push channel may be the faster one: what is asked of the API
-        right after an end was seen must not fail because the API is a moment behind.
-        """
-        give_up_at = monotonic() + self.patience_s
-        job = await self.get(job_id)
-        while job_id in self._ended and not job.done and monotonic() < give_up_at:
-            job = Job.model_validate((await self._api.call("GET", _job_path(job_id), params=_WAIT)).body)
-        return job
 
     async def list(self, *, status: Status | str | None = None, page_size: int = _PAGE) -> AsyncIterator[Job]:
         """The caller's jobs, newest first, fetched `page_size` at a time as they are asked for."""
@@ -235,7 +148,7 @@ class Client:
             ConflictError: it has ended already.
         """
         try:
-            reply = await self._api.call("POST", _job_path(job_id, "/cancel"), repeatable=True)
+            reply = await self._api.call("POST", job_path(job_id, "/cancel"), repeatable=True)
         except ConflictError as error:
             if error.repeated and (job := await self.get(job_id)).status is Status.CANCELLED:
                 return job  # by the try whose answer was lost
@@ -249,7 +162,7 @@ class Client:
             ConflictError: it is in another state, or its input is gone.
         """
         await self._caught_up(job_id)
-        return Job.model_validate((await self._api.call("POST", _job_path(job_id, "/retry"))).body)
+        return Job.model_validate((await self._api.call("POST", job_path(job_id, "/retry"))).body)
 
     async def delete(self, job_id: str) -> None:
         """Remove a job and its files.
@@ -260,7 +173,7 @@ class Client:
         await self._caught_up(job_id)
         # It is there, so a 404 now can only come from a try whose answer was lost on the way.
         with suppress(NotFoundError):
-            await self._api.call("DELETE", _job_path(job_id))
+            await self._api.call("DELETE", job_path(job_id))
 
     async def wait(self, job_id: str, *, on_state: OnState | None = None) -> Job:
         """Wait for the end of a job.
@@ -330,9 +243,7 @@ class Client:
 
     async def _locate(self, job_id: str, kind: str | None) -> Download:
         params = {"kind": kind} if kind else None
-        return Download.model_validate(
-            (await self._api.call("GET", _job_path(job_id, "/download"), params=params)).body
-        )
+        return Download.model_validate((await self._api.call("GET", job_path(job_id, "/download"), params=params)).body)
 
     async def download(
         self,

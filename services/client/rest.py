@@ -14,6 +14,7 @@ from yarl import URL
 from services.client.backoff import Patience
 from services.client.errors import ApiError, UnreachableError, api_error
 
+_CONFLICT: Final = 409
 _TOO_MANY: Final = 429  # of these errors the only one that surely comes from before anything was done
 _PASSING: Final = frozenset({_TOO_MANY, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "PUT", "DELETE"})
@@ -89,6 +90,7 @@ class Rest:
         timeout_s: float = 30.0,
         patience_s: float | None = None,
         accept: Collection[int] = (),
+        conflict_passes: bool = False,
     ) -> Reply:
         """Send a request and wait for its answer, again and again while that makes sense.
 
@@ -102,6 +104,7 @@ class Rest:
             timeout_s: seconds for one try.
             patience_s: seconds of trying again, the client's own by default.
             accept: statuses of 400 and above that are answers all the same.
+            conflict_passes: a 409 after a lost answer means that the lost request is still being worked on.
 
         Raises:
             ApiError: the server refused.
@@ -128,7 +131,8 @@ class Rest:
                 return await self._once(request, repeated=lost)
             except ApiError as error:
                 not_done = error.status == _TOO_MANY
-                may_repeat = not_done or (safe and error.status in _PASSING)
+                in_work = conflict_passes and lost and error.status == _CONFLICT
+                may_repeat = not_done or in_work or (safe and error.status in _PASSING)
                 lost = lost or not not_done
                 failure, hint = error, error.retry_after_s
             except (aiohttp.ClientError, TimeoutError, OSError) as error:

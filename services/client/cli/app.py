@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from services.client.api import user_agent
+from services.client.base import user_agent
 from services.client.cli import convert, jobs, service
 from services.client.cli.params import given
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from services.client.api import DEFAULT_URL
+from services.client.base import DEFAULT_URL
 
 _KNOWN: Final = frozenset({"url", "api_key", "api_key_file"})
 

@@ -69,6 +69,15 @@ async def test_a_lost_answer_to_a_submission_makes_no_second_job(fake: FakeServi
     assert len(keys) == 1
 
 
+async def test_a_submission_still_being_worked_on_is_waited_for(fake: FakeService, client: Client) -> None:
+    fake.objects["uploads/1.avi"] = b"x"
+    fake.faults["POST /api/jobs"] = [cut, lambda _: problem(409, "This is being worked on.")]
+    assert (await client.submit("uploads/1.avi", "mp4")).job_id == "job-1"
+    fake.faults["POST /api/jobs"] = [lambda _: problem(409, "This is being worked on.")]
+    with pytest.raises(ConflictError):
+        await client.submit("uploads/1.avi", "mp4")
+
+
 async def test_cancelling_and_deleting_bear_a_lost_answer(fake: FakeService, client: Client) -> None:
     fake.make_job("a")
     fake.make_job("b")
