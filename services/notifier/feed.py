@@ -40,10 +40,11 @@ class Discontinuity(Exception):  # noqa: N818 -- something the stream does, not 
 class Feed:
     """Keeps the hub fed."""
 
-    def __init__(self, bus: Bus, driver: Driver, *, warm_up_s: float) -> None:
+    def __init__(self, bus: Bus, driver: Driver, *, warm_up_s: float, warm_up_events: int) -> None:
         self._bus = bus
         self._driver = driver
         self._warm_up_s = warm_up_s
+        self._warm_up_events = warm_up_events
         self.caught_up = asyncio.Event()
 
     async def run(self) -> None:
@@ -64,12 +65,17 @@ class Feed:
             self._driver.stream_changed()
 
     def _beginning(self, last: tuple[int, bytes] | None) -> StreamOffset:
-        """Where to begin reading, to know the last `warm_up_s` seconds."""
-        if last is None or self._warm_up_s >= _RETENTION_S:
+        """Where to begin reading, to know the last `warm_up_s` seconds, or the last `warm_up_events` messages."""
+        if last is None:
+            return "first"
+        offset, body = last
+        if offset > self._warm_up_events:
+            return offset - self._warm_up_events
+        if self._warm_up_s >= _RETENTION_S:
             return "first"
         since = datetime.now(UTC) - timedelta(seconds=self._warm_up_s)
         # Nothing would be delivered for a time past the last message, and then nothing could be caught up with.
-        return since if _time_of(last[1]) > since else last[0]
+        return since if _time_of(body) > since else offset
 
     async def _last_message(self) -> tuple[int, bytes] | None:
         """A message near the end of the stream, with its offset; None if the stream is empty."""

@@ -28,7 +28,7 @@ async def start(settings: NotifierSettings, service: Service, stop: Stop) -> Non
     bus = Bus(settings.amqp_url.get_secret_value(), name="notifier")
     hub = Hub(settings.hub)
     driver = Driver(hub)
-    feed = Feed(bus, driver, warm_up_s=settings.warm_up)
+    feed = Feed(bus, driver, warm_up_s=settings.warm_up, warm_up_events=settings.warm_up_events)
     push = PushApp(settings, driver, feed)
     app = make_app(push, bus, feed, settings)
     service.start("bus", bus.run)

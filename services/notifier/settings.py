@@ -70,6 +70,7 @@ class NotifierSettings(CommonSettings):
     snapshot_jobs: int = Field(500, gt=0, description="Ended jobs in a snapshot, besides all that go on")
     slow_reader_limit: ByteSize = Field(256 << 10, description="Held for a slow reader before it is closed with 1013")
     warm_up: Seconds = Field(86_400.0, description="How far back the stream is read before the notifier is ready")
+    warm_up_events: int = Field(250_000, gt=0, description="At most this many events are; some 10,000 take a second")
     replay_timeout: Seconds = Field(20.0, gt=0, description="Time to read the past from the stream for one client")
 
     @model_validator(mode="after")

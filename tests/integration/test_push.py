@@ -137,6 +137,22 @@ async def test_a_new_instance_knows_what_was_before_it(own_stack: Stack, publish
         assert (known["filename"], known["status"], known["error"]["code"]) == ("before.avi", "FAILED", "not_media")
 
 
+@pytest.mark.parametrize("env", [{"WARM_UP_EVENTS": "5"}, {"WARM_UP": "0"}, {"WARM_UP": "1h"}])
+async def test_an_instance_that_reads_back_less_is_ready_too(
+    own_stack: Stack, publisher: Publisher, env: dict[str, str]
+) -> None:
+    old, new = new_job(), new_job()
+    await publisher.publish("queued", old)
+    for percent in range(10):
+        await publisher.publish("progress", new, percent=percent)
+    async with another_notifier(own_stack, **env) as (url, _), connected(url) as client:
+        jobs = [job["job_id"] for job in (await client.subscribe())["jobs"]]
+        assert jobs[-1] == new
+        assert (old in jobs) is ("1h" in env.values())
+        await publisher.publish("completed", old)
+        await client.until("job.completed", job_id=old)
+
+
 async def test_a_foreign_cursor_gets_a_snapshot(own_stack: Stack, publisher: Publisher) -> None:
     job = new_job()
     async with connected(own_stack.notifier_url) as client:
