@@ -27,7 +27,7 @@ from services.client.errors import (
 )
 from services.client.models import DeadLetter, Download, Formats, Job, PlanEstimate, Status, Uploaded, UploadRef
 from services.client.push.feed import WatchState
-from services.client.push.session import Transport
+from services.client.push.terms import Transport
 from services.client.push.watch import Event, Watch
 
 __all__ = [

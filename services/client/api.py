@@ -15,7 +15,7 @@ from services.client.download import Fetch, OnProgress, fetch_to_file
 from services.client.errors import ConflictError, JobFailedError, NotFoundError
 from services.client.models import DeadLetter, Download, Formats, Job, PlanEstimate, Status, Uploaded, UploadRef
 from services.client.push.feed import OnState
-from services.client.push.session import Transport
+from services.client.push.terms import Transport
 from services.client.push.watch import Watch
 from services.client.sources import FileSource, StreamSource
 from services.client.upload import OnBegun, Upload

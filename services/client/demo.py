@@ -24,7 +24,7 @@ from services.client.cli.bars import Bar, progress_for
 from services.client.cli.text import size_text, time_text
 from services.client.errors import ClientError, JobFailedError, NotAllowedError, UnreachableError
 from services.client.models import Job
-from services.client.push.session import Transport
+from services.client.push.terms import Transport
 from services.common.jobs import Status
 
 _NAME: Final = "demo clip.avi"

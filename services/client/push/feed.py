@@ -12,18 +12,9 @@ from typing import Final
 from services.client.errors import NotAllowedError, UnreachableError
 from services.client.push.ladder import Ladder, NotWelcomeError
 from services.client.push.polling import open_polling
-from services.client.push.session import (
-    ALL_JOBS,
-    Asked,
-    Close,
-    Ending,
-    Frame,
-    Opening,
-    Session,
-    SessionEndedError,
-    Transport,
-)
+from services.client.push.session import Asked, Opening, Session
 from services.client.push.sse import open_sse
+from services.client.push.terms import ALL_JOBS, Close, Ending, Frame, SessionEndedError, Transport
 from services.client.push.ticket import fresh_ticket
 from services.client.push.websocket import open_websocket
 from services.client.rest import Rest

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.client.backoff import backoff
-from services.client.push.session import Close, Ending, Transport
+from services.client.push.terms import Close, Ending, Transport
 
 _TRIES_A_RUNG: Final = 2
 _STABLE_S: Final = 10.0  # a feed that lasted so long was a good one

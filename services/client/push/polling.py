@@ -7,16 +7,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from services.client.errors import ApiError, ClientError, NotFoundError
-from services.client.push.session import (
-    ALL_JOBS,
-    Close,
-    Ending,
-    Frame,
-    Opening,
-    SessionEndedError,
-    Transport,
-    ending_of_status,
-)
+from services.client.push.session import Opening
+from services.client.push.terms import ALL_JOBS, Close, Ending, Frame, SessionEndedError, Transport, ending_of_status
 from services.client.rest import Rest
 from services.common.jobs import TERMINAL
 

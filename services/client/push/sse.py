@@ -10,16 +10,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from services.client.push.session import (
-    Close,
-    Ending,
-    Frame,
-    Opening,
-    SessionEndedError,
-    Transport,
-    ending_of_status,
-)
+from services.client.push.session import Opening
 from services.client.push.sse_parser import SseEvent, SseParser
+from services.client.push.terms import Close, Ending, Frame, SessionEndedError, Transport, ending_of_status
 from services.client.rest import retry_after
 
 _HANDSHAKE_S: Final = 10.0

@@ -1,7 +1,7 @@
 """Tickets: what lets a connection of the push channel in, where keys are asked for."""
 
 from services.client.errors import ClientError, NotAllowedError
-from services.client.push.session import Close, Ending, SessionEndedError
+from services.client.push.terms import Close, Ending, SessionEndedError
 from services.client.rest import Rest
 
 _PATIENCE_S = 5.0

@@ -14,7 +14,7 @@ from services.client.errors import ClientError, NotFoundError
 from services.client.models import Job
 from services.client.push.feed import Feed, OnState
 from services.client.push.ledger import Ledger, State
-from services.client.push.session import Frame, Transport
+from services.client.push.terms import Frame, Transport
 from services.client.rest import Rest
 
 SNAPSHOT: Final = "snapshot"

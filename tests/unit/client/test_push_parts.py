@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.client.backoff import Patience, backoff
 from services.client.push.ladder import Ladder, NotWelcomeError
 from services.client.push.ledger import Ledger
-from services.client.push.session import Close, Ending, Transport
 from services.client.push.sse_parser import SseEvent, SseParser
+from services.client.push.terms import Close, Ending, Transport
 from tests.unit.client.fake import NOW, job_fields
 
 WS, SSE, POLL = Transport
