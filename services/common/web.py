@@ -12,6 +12,7 @@ import anyio
 import orjson
 import structlog
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
 from services.common import metrics
 from services.common.logs import get_logger
@@ -147,9 +148,46 @@ def add_health(app: web.Application, checks: Mapping[str, Check]) -> None:
     app.router.add_get("/metrics", exposition)
 
 
+class _Protocol(RequestHandler):
+    """aiohttp's, but for its own answers, which are plain text: to what is no HTTP, or too long."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 -- quotes the request, which may hold secrets
+    ) -> web.StreamResponse:
+        if request.writer.output_size > 0:
+            raise ConnectionError("the answer has begun already")
+        if status >= 500:  # noqa: PLR2004 -- HTTP's own number
+            log.error("request_failed", exc_info=exc)
+            detail = "Something went wrong on our side. Try again later."
+        else:
+            log.info("request_malformed", error=type(exc).__name__)
+            detail = "This request is malformed: its first line, or one of its headers."
+        response = Problem(status, detail).response()
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        server.__class__ = _Server  # there is no way to have aiohttp make one of ours
+        return server
+
+
 async def serve(app: web.Application, host: str, port: int, *, shutdown_timeout_s: float) -> None:
     """Serve `app` until cancelled; then close the listener and let running requests finish in time."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_timeout_s)
+    runner = _Runner(app, access_log=None, handle_signals=False, shutdown_timeout=shutdown_timeout_s)
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, backlog=4096, reuse_port=False)

@@ -30,7 +30,7 @@ _PROBLEMS: Final = {
     501: "Not with this object store",
     503: "Nothing can be stored just now; see Retry-After",
 }
-_ALWAYS: Final = (401, 403, 429, 503)
+_ALWAYS: Final = (400, 401, 403, 429, 503)
 _PATH_SCHEMAS: Final = {
     "job_id": {"type": "string", "maxLength": 64, "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
     "upload_id": {"type": "string", "minLength": 1},
@@ -115,11 +115,9 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 def _problem_statuses(route: Route) -> set[int]:
     statuses = {*_ALWAYS, *route.problems}
     if route.body is not None:
-        statuses |= {400, 413, 415, 422}
+        statuses |= {413, 415, 422}
     if route.query is not None:
         statuses.add(422)
-    if route.headers:
-        statuses.add(400)
     if _PARAMETER.search(route.path):
         statuses |= {404, 422}
     return statuses

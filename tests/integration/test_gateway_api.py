@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from typing import Any
 
+import orjson
 import pytest
 import pytest_asyncio
 
@@ -444,6 +445,25 @@ async def test_every_error_is_a_problem(
     if status == 422:
         assert problem["errors"][0]["message"]
     assert "Traceback" not in str(problem)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"GET /jobs\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: \x00\r\n\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
+        b"GET /jobs HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 70_000 + b"\r\n\r\n",
+    ],
+)
+async def test_even_what_is_no_http_is_answered_by_a_problem(gateway: Stack, request_bytes: bytes) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.settings.gateway_port)
+    writer.write(request_bytes)
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert b" 400 " in head
+    assert b"application/problem+json" in head
+    assert orjson.loads(body)["status"] == 400
 
 
 async def test_odd_names_come_back_as_they_were(api: Api) -> None:
