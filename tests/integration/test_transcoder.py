@@ -142,6 +142,19 @@ async def test_a_cancel_in_mid_job_ends_ffmpeg_and_leaves_nothing(
     assert await watcher.storage.stat(keys.outcome_key(job_id)) is None
 
 
+async def test_a_retry_that_comes_before_the_cancelled_attempt_has_ended_is_not_lost_with_it(
+    transcoder: Stack, watcher: Watcher, media: MediaFiles
+):
+    key = await watcher.put(media.slow(12))
+    job_id = await watcher.request(key)
+    await eventually(lambda: any((e["progress"]["percent"] or 0) > 0 for e in watcher.of(job_id, "progress")))
+    await watcher.cancel(job_id)
+    await watcher.request(key, job_id=job_id, attempt=2, options={"trim": {"start_s": 0, "end_s": 1}})
+    done = await watcher.seen(job_id, "completed")
+    assert done["attempt"] == 2
+    assert [e["attempt"] for e in watcher.of(job_id, "started")] == [1, 2]
+
+
 async def test_a_killed_transcoder_loses_no_job_and_leaves_no_litter(
     transcoder: Stack, watcher: Watcher, media: MediaFiles
 ):
