@@ -1,0 +1,108 @@
+"""Every command and every program that the documents show does what they say, on the real system.
+
+docs/client.md has a test of its own, test_client_docs.py; how a page is read, tests/pages.py tells.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests import pages
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+# The addresses that the pages name are those of `make up`.
+URL = "http://localhost:8080"
+AMQP_URL = "amqp://video:$AMQP_PASSWORD@localhost:5672/"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def with_keys(full_stack: Stack) -> AsyncIterator[Stack]:
+    """The system with `AUTH=api_key`."""
+    services = ("gateway", "notifier")
+    await full_stack.stop(*services)
+    await full_stack.start(*services, env={"AUTH": "api_key"})
+    yield full_stack
+    await full_stack.stop(*services)
+    await full_stack.start(*services, env={"AUTH": "none"})
+
+
+@pytest.fixture
+def directory(full_stack: Stack, tmp_path: Path) -> Path:
+    """Where the commands run: a checkout as far as they can tell, with what `make up` leaves in it."""
+    (tmp_path / ".data").symlink_to(full_stack.data_dir)
+    (tmp_path / "static").symlink_to(ROOT / "static")
+    (tmp_path / "bin").mkdir()
+    _tool(tmp_path, "python", f'exec "{sys.executable}" "$@"')
+    return tmp_path
+
+
+def _tool(directory: Path, name: str, line: str) -> None:
+    path = directory / "bin" / name
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
+
+
+def _environment(stack: Stack, directory: Path) -> Mapping[str, str]:
+    return {
+        "PATH": f"{directory / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(directory),
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(ROOT),
+        "DATA_DIR": str(stack.data_dir),
+        "NODE_OPTIONS": "--experimental-websocket --no-warnings",
+    }
+
+
+def _here(text: str, stack: Stack) -> str:
+    return text.replace(URL, stack.url).replace(AMQP_URL, stack.amqp_url)
+
+
+async def follow(name: str, stack: Stack, directory: Path) -> None:
+    """Do all that the page shows, and compare what comes of it with what it shows."""
+    page = pages.read(DOCS / name)
+    for program, text in page.programs.items():
+        (directory / program).write_text(_here(text, stack))
+    bash = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", _here(page.script, stack)),
+        cwd=directory,
+        env=_environment(stack, directory),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(100):
+            written, _ = await bash.communicate()
+    finally:
+        if bash.returncode is None:
+            bash.kill()
+    outputs = pages.outputs(written.decode())
+    last = page.commands[len(outputs) - 1].text
+    assert bash.returncode == 0, f"{name}: status {bash.returncode} after\n{last}\n{outputs[-1]}"
+    for commands, output in zip(page.commands, outputs, strict=True):
+        for expected in commands.expected:
+            piece = pages.missing(_here(expected, stack), output)
+            assert piece is None, f"{name}: {piece!r} is missing in what this wrote:\n{commands.text}\n{output}"
+
+
+@pytest.mark.parametrize("name", ["api.md"])
+async def test_a_page(full_stack: Stack, directory: Path, name: str) -> None:
+    await follow(name, full_stack, directory)
+
+
+async def test_the_page_about_keys(with_keys: Stack, directory: Path) -> None:
+    await follow("access.md", with_keys, directory)
+
+
+def test_an_output_that_is_not_there_is_noticed() -> None:
+    assert pages.missing('{"a": …, "b": 2}', '{"a":1,"b":2}') is None
+    assert pages.missing('{"b": …, "a": 1}', '{"a":1,"b":2}') is not None
+    assert pages.missing("HTTP/1.1 200 OK\nETag: …", "HTTP/1.1 200 OK\nX: y\nETag: 7") is None
+    assert pages.missing("HTTP/1.1 200 OK", "HTTP/1.1 404 Not Found") == "HTTP/1.1 200 OK"
