@@ -109,12 +109,23 @@ class Expected:
     Attributes:
         duration_s: its length in seconds; None if nobody knew.
         promised: True if the input itself declared that length for the streams used.
+        guessed: True if the length was guessed from time stamps or a bitrate.
         frames: pictures; None if nobody knew.
+        slack_s: seconds that say nothing, for some containers do not tell how long the last picture is shown.
     """
 
     duration_s: float | None = None
     promised: bool = False
+    guessed: bool = False
     frames: int | None = None
+    slack_s: float = 0.0
+
+    @property
+    def least_s(self) -> float | None:
+        """The shortest length that is nothing to speak of."""
+        if self.duration_s is None:
+            return None
+        return self.duration_s - max(_MISSING_TOLD_S, _MISSING_TOLD * self.duration_s, self.slack_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +142,10 @@ def looks_short(expected: Expected, found: Found) -> bool:
     Its account ends with the time at which the last frame is decoded, some frames before it is shown, and some
     versions count less than they wrote.
     """
-    time_short = (
-        expected.duration_s is not None
-        and found.duration_s is not None
-        and expected.duration_s - found.duration_s > _told_from(expected.duration_s)
-    )
+    if found.duration_s == 0 or found.frames == 0:
+        return True
+    least_s = expected.least_s
+    time_short = least_s is not None and found.duration_s is not None and found.duration_s < least_s
     return time_short or _lacks_frames(expected, found)
 
 
@@ -156,12 +166,9 @@ def written(result: Result, expected: Expected, found: Found, *, size: int) -> l
     return [*_missing(result, expected, found.duration_s), *_frames_missing(expected, found), *_damaged(result)]
 
 
-def _told_from(expected_s: float) -> float:
-    return max(_MISSING_TOLD_S, _MISSING_TOLD * expected_s)
-
-
 def _missing(result: Result, expected: Expected, found_s: float | None) -> list[Warning_]:
-    if expected.duration_s is None or found_s is None:
+    least_s = expected.least_s
+    if expected.duration_s is None or least_s is None or found_s is None or found_s >= least_s:
         return [_CUT] if result.cut_short else []
     missing = expected.duration_s - found_s
     lengths = f"{_seconds(expected.duration_s)} of this file only {_seconds(found_s)}"
@@ -172,9 +179,9 @@ def _missing(result: Result, expected: Expected, found_s: float | None) -> list[
             f"Of the {lengths} are there. It was probably cut off while it was copied; upload the whole file again.",
             detail=result.stderr,
         )
-    if missing > _told_from(expected.duration_s):
-        return [Warning_(code="truncated_input", message=f"Of the {lengths} were found.")]
-    return [_CUT] if result.cut_short else []
+    if expected.guessed:
+        return []
+    return [Warning_(code="truncated_input", message=f"Of the {lengths} were found.")]
 
 
 _CUT: Final = Warning_(

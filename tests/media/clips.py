@@ -51,6 +51,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
         *words("-bf 0 -fps_mode vfr -c:a aac -b:a 16k -ar 8000"),
     ),
     "hour.mkv": (*words("-f lavfi -i testsrc=s=128x72:r=1:d=3600"), *X, *words("-g 10")),
+    "slides.mp4": (*words("-f lavfi -i testsrc=s=128x72:r=1/5:d=20"), *X),
+    "thousand.mp4": (*words("-f lavfi -i testsrc=s=128x72:r=1000:d=0.2"), *X),
     "one-frame.mp4": words("-f lavfi -i testsrc=s=128x72:r=10:d=0.1 -c:v libx264 -pix_fmt yuv420p"),
     "audio-first.mp4": (*A, *T, *words("-map 0 -map 1 -c:a aac"), *X),
     "gif.gif": T,
@@ -195,6 +197,13 @@ def presentation_graphics(width: int, height: int, start_s: float, end_s: float)
     )
 
 
+def _jump(media: MediaFiles, path: Path) -> None:
+    """A recording whose clock jumps by more than an hour."""
+    once = media.make("once.ts", *T, *A, *X, *words("-c:a aac"))
+    later = media.make("later.ts", *T, *A, *X, *words("-c:a aac -output_ts_offset 5000"))
+    path.write_bytes(once.read_bytes() + later.read_bytes())
+
+
 SPECIAL: dict[str, Callable[[MediaFiles, Path], None]] = {
     "half.mp4": _half("long.mp4"),
     "half.mkv": _half("long.mkv"),
@@ -202,6 +211,7 @@ SPECIAL: dict[str, Callable[[MediaFiles, Path], None]] = {
     "half.flac": _half("flac.flac"),
     "no-index.mp4": _before_index,
     "twice.ts": _twice,
+    "jump.ts": _jump,
     "damaged.mkv": _damaged,
     "cover.m4a": _covered,
     "cover.mp4": _covered,

@@ -4,12 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
 
-from services.transcoder import ffmpeg
+from services.transcoder import ffmpeg, hwaccel
 from services.transcoder.progress import FfmpegProgress
 from services.transcoder.stderr import TAIL_BYTES
 from tests.media.conftest import Clip
@@ -155,14 +156,15 @@ async def test_killing_us_kills_ffmpeg(studio: Studio, tmp_path: Path, walls: st
     """A transcoder in miniature is killed as the kernel does it."""
     if not getattr(studio.tools.sandbox, "bwrap" if walls == "bubblewrap" else "setpriv"):
         pytest.skip(f"{walls} does not work here")
+    mode = "auto" if walls == "bubblewrap" else "none"
     script = f"""
 import asyncio, dataclasses
 from pathlib import Path
-from services.transcoder import ffmpeg
+from services.transcoder import ffmpeg, hwaccel
 from services.transcoder.tools import discover
 
 async def main():
-    sandbox = (await discover(sandbox={'"auto"' if walls == "bubblewrap" else '"none"'})).sandbox
+    sandbox = (await discover(ffmpeg="{studio.tools.ffmpeg}", sandbox="{mode}")).sandbox
     command = sandbox.wrap(["{studio.tools.ffmpeg}", "-nostdin", *{ENDLESS!r}, "-f", "null", "-"], workdir=Path("."))
     await ffmpeg.run(command, cwd=Path("."), env={ENV!r}, on_progress=lambda block: print("running", flush=True))
 
@@ -197,3 +199,23 @@ async def test_cancelling_a_conversion_leaves_only_its_directory(studio: Studio,
         group.cancel_scope.cancel()
 
     assert children(os.getpid()) <= before
+
+
+async def test_hardware_that_fails_is_done_without(studio: Studio, clip: Clip) -> None:
+    """There is none here, so to insist on it fails; the job does not."""
+    able = replace(studio.able, hardware="vaapi", hardware_codecs=frozenset({"h264"}))
+    broken = Studio(studio.tools, able, studio.root)
+
+    made = await broken.convert(clip("plain.mp4"), quality="fast")
+
+    assert made.video["codec_name"] == "h264"
+
+
+async def test_hardware_is_believed_when_it_has_encoded(studio: Studio) -> None:
+    wanted: tuple[hwaccel.Hwaccel, ...] = ("none", "auto", "nvenc")
+    for kind in wanted:
+        hardware, codecs = await hwaccel.detect(studio.tools, kind, studio.directory())
+
+        assert (hardware is None) == (not codecs)
+        if kind == "none":
+            assert hardware is None

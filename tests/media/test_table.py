@@ -223,7 +223,7 @@ async def test_a_pause_of_an_hour(studio: Studio, clip: Clip, fmt: str) -> None:
 
 
 async def test_a_pause_of_an_hour_stays_in_step_with_its_sound(studio: Studio, clip: Clip) -> None:
-    made = await studio.convert(clip("gap-sound.mkv"), quality="fast", fps=30)
+    made = await studio.convert(clip("gap-sound.mkv"), quality="fast")
     times = frames(made.path)
 
     assert times[-1] == pytest.approx(3600.9, abs=0.2)
@@ -253,6 +253,25 @@ async def test_titles_chapters_languages_and_the_default_track(studio: Studio, c
         assert [track["disposition"]["default"] for track in tracks] == [0, 1]
         assert [chapter["tags"]["title"] for chapter in made.probed["chapters"]] == ["One", "Two"]
         assert {key.lower(): value for key, value in made.probed["format"]["tags"].items()}["title"] == "My film"
+
+
+@pytest.mark.parametrize("fmt", ["mp4", "ts", "avi", "webm"])
+@pytest.mark.parametrize("name", ["slides.mp4", "thousand.mp4"])
+async def test_very_slow_and_very_fast(studio: Studio, clip: Clip, name: str, fmt: str) -> None:
+    made = await studio.convert(clip(name), fmt, quality="fast")
+
+    assert made.warnings == []
+    if name == "slides.mp4":
+        assert len(frames(made.path)) == 4
+
+
+async def test_a_clock_that_jumps(studio: Studio, clip: Clip) -> None:
+    made = await studio.convert(clip("jump.ts"))
+
+    assert made.duration == pytest.approx(2, abs=0.2)
+    assert len(frames(made.path)) == 20
+    assert "truncated_input" not in made.warnings
+    assert made.thumbnail is not None
 
 
 async def test_damage_is_counted_and_told(studio: Studio, clip: Clip) -> None:

@@ -26,8 +26,9 @@ from services.transcoder.plan.model import (
 from services.transcoder.plan.rate import target_rate
 from services.transcoder.plan.subtitles import burnt_track, plan_subtitle
 from services.transcoder.plan.summary import losses, summarize
-from services.transcoder.plan.video import VideoPlan, plan_video
+from services.transcoder.plan.video import AVI_RATE, VideoPlan, plan_video
 
+_SLACK_FRAMES: Final = 2
 _COVERED: Final = frozenset({"mp3", "m4a", "flac"})
 _COVERS: Final = frozenset({"mjpeg", "png"})
 _FONTS: Final = ("font/", "application/x-truetype-font", "application/vnd.ms-opentype", "application/x-font")
@@ -98,7 +99,13 @@ def make_plan(
         ),
         output=f"{OUTPUT}.{request.fmt.extension}",
         thumbnail=THUMBNAIL if small else None,
-        expected=Expected(duration_s, _promised(request, picture, tracks), _frames(request, picture, video)),
+        expected=Expected(
+            duration_s,
+            promised=_promised(request, picture, tracks),
+            guessed=not info.declares_duration,
+            frames=_frames(request, picture, video),
+            slack_s=_SLACK_FRAMES / float(video.picture.rate) if video and video.picture.rate else 0.0,
+        ),
         estimate=estimate(request, video, audio, rate=rate, duration_s=duration_s),
         hardware=bool(video and video.encoder and video.encoder.hardware),
         aside=passes.aside(request, video, duration_s) if small and video else None,
@@ -179,6 +186,8 @@ def _frames(request: Request, picture: VideoStream | None, video: VideoPlan | No
         return None
     options = request.options
     if options.trim is not None or options.fps is not None or request.fmt.kind == "image":
+        return None
+    if request.fmt.muxer == "avi" and (picture.frame_rate or 0) > AVI_RATE:
         return None
     return picture.frames
 

@@ -131,12 +131,12 @@ def _thumbnail(request: Request, video: VideoPlan, duration_s: float | None) -> 
     """
     index = video.decision.index
     if not video.decision.copied:
-        pick = f"select=gte(t\\,{command.seconds(_thumbnail_time(duration_s))})"
+        pick = f"select=gte(t\\,{command.seconds(_thumbnail_time(request, duration_s))})"
         return _Thumbnail((), command.thumbnail(f"0:{index}", (pick, *video.colours, *_shrinking(video))))
     if duration_s is None or duration_s > _SHORT_COPY_S:
         return _NONE
     return _Thumbnail(
-        command.key_frames(request, request.start_s + _thumbnail_time(duration_s)),
+        command.key_frames(request, request.start_s + _thumbnail_time(request, duration_s)),
         command.thumbnail(f"1:{index}", _shrinking(video)),
     )
 
@@ -145,13 +145,15 @@ def aside(request: Request, video: VideoPlan, duration_s: float | None) -> Pass 
     """The run that makes the small picture of a long copy; None where it is made on the way."""
     if _thumbnail(request, video, duration_s) is not _NONE:
         return None
-    at_s = request.start_s + _thumbnail_time(duration_s)
+    at_s = request.start_s + _thumbnail_time(request, duration_s)
     picture = command.thumbnail(f"0:{video.decision.index}", _shrinking(video))
     return Pass("thumbnail", (*command.beginning(), *command.key_frames(request, at_s), *picture), None, 0.0)
 
 
-def _thumbnail_time(duration_s: float | None) -> float:
-    return min(duration_s * _EARLY, _LATEST_S) if duration_s and duration_s >= _SHORTEST_S else 0.0
+def _thumbnail_time(request: Request, duration_s: float | None) -> float:
+    if duration_s is None or duration_s < _SHORTEST_S or not request.info.declares_duration:
+        return 0.0
+    return min(duration_s * _EARLY, _LATEST_S)
 
 
 def _shrinking(video: VideoPlan) -> tuple[str, ...]:

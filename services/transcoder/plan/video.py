@@ -21,7 +21,7 @@ _WEB_LEVEL: Final = 52
 _HIGHEST_RATE: Final = 240  # more is a guess of ffprobe's from coarse time stamps
 _IMAGE_RATES: Final = {"gif": Fraction(15), "webp": Fraction(25)}
 _USUAL_RATE: Final = Fraction(25)
-_AVI_RATE: Final = Fraction(60)
+AVI_RATE: Final = Fraction(60)
 _USUAL_DEPTH: Final = 8
 _MOVING_IMAGE_HEIGHT: Final = 480  # unless asked otherwise: nobody wants the gigabytes
 _GAPPY: Final = 4  # fewer real frames than one in so many: filling up would invent most of them
@@ -187,7 +187,7 @@ def _time_base(fmt: Format, rate: Fraction | None) -> tuple[str, ...]:
     """For avi, whose pauses are counted in frames, time stamps no finer than its frames."""
     if fmt.muxer != "avi":
         return ()
-    base = min(rate or _USUAL_RATE, _AVI_RATE)
+    base = min(rate or _USUAL_RATE, AVI_RATE)
     return ("-enc_time_base", f"{base.denominator}/{base.numerator}")
 
 

@@ -72,6 +72,7 @@ def test_half_an_output_fails_where_the_file_promised_more() -> None:
 
 def test_half_an_output_is_told_where_nobody_promised() -> None:
     assert codes(end(5.0), Expected(10.0), 5.0) == ["truncated_input"]
+    assert codes(end(5.0), Expected(10.0, guessed=True), 5.0) == []
     with pytest.raises(JobFailure):
         written(end(5.0, cut=True), Expected(10.0), Found(5.0), size=100)
 
@@ -98,6 +99,7 @@ def test_short_accounts_are_looked_into() -> None:
     assert looks_short(Expected(1.0), Found(0.7))
     assert looks_short(Expected(1.0, frames=25), Found(1.0, 1))
     assert not looks_short(Expected(1.0, frames=25), Found(0.9, 24))
+    assert looks_short(Expected(None), Found(0.0))
     assert not looks_short(Expected(None), Found(0.1))
     assert not looks_short(Expected(1.0), Found(None))
 

@@ -292,15 +292,17 @@ def test_frame_rates_that_were_only_guessed_are_not_believed() -> None:
 
 def test_what_is_expected() -> None:
     info = film(duration_s=60.0, frames=1500, audio=(replace(AUDIO, duration_s=59.0),))
+    slack_s = 2 / 25
 
-    assert plan(info).expected == Expected(60.0, promised=True, frames=1500)
+    assert plan(info).expected == Expected(60.0, promised=True, frames=1500, slack_s=slack_s)
     assert plan(info, "mp3").expected == Expected(59.0, promised=True)
-    assert plan(info, trim={"start_s": 10, "end_s": 20}).expected == Expected(10.0, promised=True)
-    assert plan(info, trim={"start_s": 10, "end_s": 200}).expected == Expected(50.0, promised=True)
-    assert plan(info, trim={"start_s": 10}).expected == Expected(50.0)
-    assert plan(replace(MKV, duration_s=None)).expected == Expected(None)
+    assert plan(info, trim={"start_s": 10, "end_s": 20}).expected == Expected(10.0, promised=True, slack_s=slack_s)
+    assert plan(info, trim={"start_s": 10, "end_s": 200}).expected == Expected(50.0, promised=True, slack_s=slack_s)
+    assert plan(info, trim={"start_s": 10}).expected == Expected(50.0, slack_s=slack_s)
+    assert plan(replace(MKV, duration_s=None)).expected == Expected(None, guessed=True, slack_s=slack_s)
+    assert plan(film(container="mpegts")).expected == Expected(60.0, guessed=True, slack_s=slack_s)
     # Subtitles may go on after the film: a container's length then promises nothing of the film's.
-    assert plan(replace(MKV, subtitles=(TEXT,))).expected == Expected(60.0)
+    assert plan(replace(MKV, subtitles=(TEXT,))).expected == Expected(60.0, slack_s=slack_s)
 
 
 def test_offsets_count_into_the_length() -> None:
