@@ -7,6 +7,7 @@ from typing import Any
 import uvloop
 
 from bench.push.clients import Tally, connect
+from bench.push.crowd import crowd
 from bench.push.events import body
 from bench.push.measure import percentile
 from bench.push.notifier import running_notifier
@@ -49,11 +50,11 @@ async def _latencies() -> list[float]:
     async with running_notifier() as (stack, bus):
         tally = Tally(MARKER)
         port = stack.settings.notifier_port
-        await connect(CLIENTS, port, tally, hellos=SUBSCRIBE, keep=LISTENERS)
-        await asyncio.sleep(1)
         sent: dict[int, float] = {}
-        await _publish(bus, sent)
-        await asyncio.sleep(1)
+        async with crowd(CLIENTS - LISTENERS, port, SUBSCRIBE[0]):
+            await connect(LISTENERS, port, tally, hellos=SUBSCRIBE, keep=LISTENERS)
+            await _publish(bus, sent)
+            await asyncio.sleep(1)
         late = [(arrived - sent[number]) * 1000 for arrived, data in tally.arrivals for number in _numbers(data)]
         expected = LISTENERS * EVENTS_PER_S * SECONDS
         if len(late) < 0.99 * expected:

@@ -33,6 +33,7 @@ class Fanout:
         self._sent: Cursor = ORIGIN
         self._flushed_at = float("-inf")
         self._flush_at: float | None = None
+        self._writes = 0  # of the last flush
         self._outputs: list[Output] = []
 
     # --- the stream ---------------------------------------------------------------------------------------
@@ -67,7 +68,18 @@ class Fanout:
             self._dirty[group] = None
             urgent = urgent or group.batch_bytes > self.config.batch_bytes
         if anybody:
-            self._flush_by(now if urgent else max(now, self._flushed_at + self.config.window_s))
+            self._flush_by(self._soonest(now, urgent=urgent))
+
+    def _soonest(self, now: float, *, urgent: bool) -> float:
+        """When to flush for what came just now: a window after the last flush, or at once.
+
+        At once means after a moment in proportion to the writes of the last flush, or a hundred jobs that end
+        together would be a hundred flushes of ten thousand writes.
+        """
+        config = self.config
+        if urgent:
+            return max(now, self._flushed_at + min(config.window_s, self._writes * config.spacing_s))
+        return max(now + config.gather_s, self._flushed_at + config.window_s)
 
     # --- the end of a window ------------------------------------------------------------------------------
 
@@ -83,7 +95,7 @@ class Fanout:
 
     def flush(self, now: float) -> None:
         """Let out all that was gathered."""
-        self._flushed_at, self._flush_at = now, None
+        self._flushed_at, self._flush_at, self._writes = now, None, 0
         for group in list(self._dirty):
             self.flush_group(group)
         if self.slow:
@@ -100,6 +112,7 @@ class Fanout:
             if members:
                 self._outputs.append(Broadcast(batch, flavour, tuple(members)))
                 self.stats.deliveries += len(events) * len(members)
+                self._writes += len(members)
         for connection in list(group.slow):
             self._hold(connection, events)
 

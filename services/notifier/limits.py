@@ -8,6 +8,8 @@ class HubConfig:
     """The hub's limits.  Times in seconds."""
 
     window_s: float = 0.03
+    gather_s: float = 0.002  # the first event after a quiet time waits this long for those that come with it
+    spacing_s: float = 20e-6  # between flushes, for each write of the last one
     heartbeat_s: float = 20.0
     history_bytes: int = 64 << 20
     max_jobs_known: int = 10_000
