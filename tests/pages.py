@@ -37,6 +37,12 @@ class Page:
     programs: dict[str, str]
     commands: list[Commands]
 
+    def leave_out(self, needing: str) -> None:
+        """Take away the programs that have `needing` in them, and the commands that run them."""
+        for name in [name for name, text in self.programs.items() if needing in text]:
+            del self.programs[name]
+            self.commands = [commands for commands in self.commands if name not in commands.text]
+
     @property
     def script(self) -> str:
         """All commands, as bash runs them."""
@@ -47,7 +53,7 @@ def read(path: Path) -> Page:
     """The page at `path`.
 
     Raises:
-        AssertionError: a program has no name, or an output belongs to no command.
+        AssertionError: a program has no name or is not run, or an output belongs to no command.
     """
     page = Page({}, [])
     for language, text in _FENCE.findall(path.read_text()):
@@ -60,6 +66,8 @@ def read(path: Path) -> Page:
         elif language in _OUTPUTS:
             assert page.commands, f"{path.name}: nothing was run that could write this:\n{text}"
             page.commands[-1].expected.append(text)
+    for name in page.programs:
+        assert any(name in commands.text for commands in page.commands), f"{path.name}: nothing runs {name}"
     return page
 
 
