@@ -1,0 +1,1 @@
+"""Our gateway beside the seed design's API: the same broker, the same machine, the same load."""
