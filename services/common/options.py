@@ -35,8 +35,8 @@ class _Closed(BaseModel):
 class Trim(_Closed):
     """The piece of the input to convert, in seconds from its start."""
 
-    start_s: Seconds = 0.0
-    end_s: Seconds | None = None
+    start_s: Seconds = Field(0.0, description="Where the piece begins, in seconds.")
+    end_s: Seconds | None = Field(None, description="Where it ends; left out, at the end of the input.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -84,7 +84,9 @@ class Options(_Closed):
     max_height: Annotated[int, Field(ge=16, le=MAX_SIDE)] | None = Field(
         None, description="Pixels; larger pictures are scaled down, smaller ones are left."
     )
-    max_width: Annotated[int, Field(ge=16, le=MAX_SIDE)] | None = None
+    max_width: Annotated[int, Field(ge=16, le=MAX_SIDE)] | None = Field(
+        None, description="The same for the width; the shape of the picture stays."
+    )
     fps: Annotated[float, Field(ge=1, le=240, allow_inf_nan=False)] | None = Field(
         None, description="Frames a second of the output."
     )

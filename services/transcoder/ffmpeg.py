@@ -32,7 +32,7 @@ class _Watch:
         self.stdout = bytearray()
         self.last = NO_PROGRESS
         self.stopped: Stopped | None = None
-        self.moved_at = time.monotonic()
+        self.started_at = self.moved_at = time.monotonic()
         self._on_progress = on_progress
         self._keep = keep
 
@@ -46,6 +46,19 @@ class _Watch:
             self.last = block
             if self._on_progress is not None:
                 self._on_progress(block)
+
+    def result(self, returncode: int | None) -> Result:
+        return Result(
+            returncode=-signal.SIGKILL if returncode is None else returncode,
+            stderr=self.stderr.text(),
+            stdout=bytes(self.stdout),
+            damage=self.stderr.damage,
+            cut_short=self.stderr.cut_short,
+            not_written=self.stderr.not_written,
+            last=self.last,
+            stopped=self.stopped,
+            elapsed_s=time.monotonic() - self.started_at,
+        )
 
 
 def _position(block: FfmpegProgress) -> tuple[object, ...]:
@@ -77,7 +90,6 @@ async def run(
         OSError: it could not be started.
     """
     watch = _Watch(on_progress, keep_stdout)
-    started = time.monotonic()
     with anyio.CancelScope(shield=True):  # a process whose handle was lost could never be ended
         process = await anyio.open_process(
             command,
@@ -93,17 +105,7 @@ async def run(
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
-    return Result(
-        returncode=process.returncode if process.returncode is not None else -signal.SIGKILL,
-        stderr=watch.stderr.text(),
-        stdout=bytes(watch.stdout),
-        damage=watch.stderr.damage,
-        cut_short=watch.stderr.cut_short,
-        not_written=watch.stderr.not_written,
-        last=watch.last,
-        stopped=watch.stopped,
-        elapsed_s=time.monotonic() - started,
-    )
+    return watch.result(process.returncode)
 
 
 async def _attend(process: Process, watch: _Watch, stall_timeout_s: float | None, timeout_s: float | None) -> None:

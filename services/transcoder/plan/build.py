@@ -1,6 +1,5 @@
 """The plan of a whole job: which streams, what with each, in how many runs, and what to expect of it."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -8,12 +7,13 @@ from services.common.errors import ErrorCode, JobFailure
 from services.common.formats import FORMATS
 from services.common.jobs import StreamPlan
 from services.common.options import Options, check
-from services.transcoder.diagnose import Expected
-from services.transcoder.media import AudioStream, MediaInfo, Stream, SubtitleStream, VideoStream
+from services.transcoder.media import MediaInfo, Stream, SubtitleStream, VideoStream
 from services.transcoder.plan import passes
-from services.transcoder.plan.audio import choose_tracks, default_track, plan_audio
+from services.transcoder.plan.audio import plan_audio
+from services.transcoder.plan.choice import Choice, choose
 from services.transcoder.plan.encoders import TWO_PASS_CODECS, Rate
 from services.transcoder.plan.estimate import estimate
+from services.transcoder.plan.expectation import expect
 from services.transcoder.plan.model import (
     OUTPUT,
     THUMBNAIL,
@@ -26,9 +26,8 @@ from services.transcoder.plan.model import (
 from services.transcoder.plan.rate import target_rate
 from services.transcoder.plan.subtitles import burnt_track, plan_subtitle
 from services.transcoder.plan.summary import losses, summarize
-from services.transcoder.plan.video import AVI_RATE, VideoPlan, plan_video
+from services.transcoder.plan.video import VideoPlan, plan_video
 
-_SLACK_FRAMES: Final = 2
 _COVERED: Final = frozenset({"mp3", "m4a", "flac"})
 _COVERS: Final = frozenset({"mjpeg", "png"})
 _FONTS: Final = ("font/", "application/x-truetype-font", "application/vnd.ms-opentype", "application/x-font")
@@ -59,56 +58,36 @@ def make_plan(
     Raises:
         JobFailure: it can't be.
     """
-    problems = check(output_format, options)
-    if problems:
-        field, message = problems[0]
+    for field, message in check(output_format, options):
         code = ErrorCode.UNSUPPORTED if field == "output_format" else ErrorCode.INVALID_OPTIONS
         raise JobFailure(code, message)
     request = Request(info, FORMATS[output_format], options, able, source)
-    picture = _choose_picture(request)
-    tracks = choose_tracks(request)
-    if picture is None and not tracks:
-        raise JobFailure(ErrorCode.NO_AUDIO)
-    duration_s = _duration(request, [stream for stream in (picture, *tracks) if stream])
-    if options.sound.normalize and tracks and loudness is None:
-        return passes.measuring(request, tracks, duration_s)
-    rate = target_rate(request, tracks, duration_s) if picture else None
-    burnt = burnt_track(info, options) if picture else None
-    analysis, video = _plan_picture(request, picture, rate, burnt)
-    audio = [plan_audio(request, track, (loudness or {}).get(track.index)) for track in tracks]
-    subtitles = [plan_subtitle(request, track, burnt) for track in info.subtitles]
-    kept = [
-        *([video.decision] if video else []),
-        *audio,
-        *(one for one in subtitles if one.kept),
-        *_extras(request, video),
-    ]
+    choice = choose(request)
+    if options.sound.normalize and choice.tracks and loudness is None:
+        return passes.measuring(request, choice)
+    return _decide(request, choice, loudness or {}, thumbnail=thumbnail and request.fmt.kind == "video")
+
+
+def _decide(request: Request, choice: Choice, loudness: LoudnessByIndex, *, thumbnail: bool) -> TranscodePlan:
+    rate = target_rate(request, choice)
+    burnt = burnt_track(request.info, request.options) if choice.picture else None
+    analysis, video = _plan_picture(request, choice.picture, rate, burnt)
+    audio = [plan_audio(request, track, loudness.get(track.index)) for track in choice.tracks]
+    subtitles = [plan_subtitle(request, track, burnt) for track in request.info.subtitles]
+    pictures = [video.decision] if video else []
+    kept = [*pictures, *audio, *(one for one in subtitles if one.kept), *_extras(request, video)]
     decided = [*kept, *(one for one in subtitles if not one.kept)]
-    small = thumbnail and video is not None and request.fmt.kind == "video"
+    small = thumbnail and video is not None
     return TranscodePlan(
-        summary=summarize(request, decided, duration_s),
-        warnings=losses(request, decided, picture),
-        passes=passes.converting(
-            request,
-            video,
-            kept,
-            analysis=analysis,
-            default=default_track(tracks).index if tracks else None,
-            duration_s=duration_s,
-            thumbnail=small,
-        ),
+        summary=summarize(request, decided, choice.duration_s),
+        warnings=losses(request, decided, choice.picture),
+        passes=passes.converting(request, choice, video, kept, analysis=analysis, thumbnail=small),
         output=f"{OUTPUT}.{request.fmt.extension}",
         thumbnail=THUMBNAIL if small else None,
-        expected=Expected(
-            duration_s,
-            promised=_promised(request, picture, tracks),
-            guessed=not info.declares_duration,
-            frames=_frames(request, picture, video),
-            slack_s=_SLACK_FRAMES / float(video.picture.rate) if video and video.picture.rate else 0.0,
-        ),
-        estimate=estimate(request, video, audio, rate=rate, duration_s=duration_s),
+        expected=expect(request, choice, video),
+        estimate=estimate(request, video, audio, rate=rate, duration_s=choice.duration_s),
         hardware=bool(video and video.encoder and video.encoder.hardware),
-        aside=passes.aside(request, video, duration_s) if small and video else None,
+        aside=passes.aside(request, video, choice.duration_s) if small and video else None,
     )
 
 
@@ -123,73 +102,6 @@ def _plan_picture(
         return None, once
     first, second = (plan_video(request, picture, rate=replace(rate, step=step), burnt=burnt) for step in (1, 2))
     return first, second
-
-
-def _choose_picture(request: Request) -> VideoStream | None:
-    """The picture to convert: of several the default one, then the largest."""
-    fmt, info = request.fmt, request.info
-    if fmt.kind == "audio" or request.options.video == "none":
-        return None
-    if not info.pictures:
-        raise JobFailure(ErrorCode.NO_VIDEO)
-    chosen = max(info.pictures, key=lambda stream: (stream.default, stream.width * stream.height, -stream.index))
-    if chosen.codec is None:
-        raise JobFailure(ErrorCode.UNSUPPORTED, detail=f"stream {chosen.index} has an unknown codec")
-    return chosen
-
-
-def _duration(request: Request, streams: Sequence[Stream]) -> float | None:
-    """Seconds of the output.
-
-    Raises:
-        JobFailure: the piece to convert lies behind the end.
-    """
-    ends = [_end(request.info, stream) for stream in streams]
-    known = [end for end in ends if end is not None]
-    whole = max(known) if known and len(known) == len(ends) else request.info.duration_s
-    trim = request.options.trim
-    if trim is None:
-        return whole
-    if whole is not None and trim.start_s >= whole:
-        raise JobFailure(
-            ErrorCode.INVALID_OPTIONS,
-            f"The file is {whole:.1f} s long; choose a start before that instead of {trim.start_s:g} s.",
-        )
-    if trim.end_s is None:
-        return None if whole is None else whole - trim.start_s
-    return (trim.end_s if whole is None else min(trim.end_s, whole)) - trim.start_s
-
-
-def _end(info: MediaInfo, stream: Stream) -> float | None:
-    """When a stream ends, from the start of the file."""
-    if stream.duration_s is None:
-        return None
-    end = max(0.0, (stream.start_s or info.start_s) - info.start_s) + stream.duration_s
-    # Some writers count a late beginning into the length of a stream.
-    return min(end, info.duration_s) if info.duration_s is not None and info.declares_duration else end
-
-
-def _promised(request: Request, picture: VideoStream | None, tracks: Sequence[AudioStream]) -> bool:
-    """True if the length expected is what the file says of these very streams."""
-    info, trim = request.info, request.options.trim
-    if not info.declares_duration or (trim is not None and trim.end_s is None and trim.start_s > 0):
-        return False
-    used = [stream for stream in (picture, *tracks) if stream]
-    if all(stream.duration_s is not None for stream in used):
-        return True
-    others = len(info.pictures) + len(info.audio) - len(used) + len(info.subtitles) + len(info.others)
-    return others == 0
-
-
-def _frames(request: Request, picture: VideoStream | None, video: VideoPlan | None) -> int | None:
-    if picture is None or video is None or picture.discards or picture.interlaced:
-        return None
-    options = request.options
-    if options.trim is not None or options.fps is not None or request.fmt.kind == "image":
-        return None
-    if request.fmt.muxer == "avi" and (picture.frame_rate or 0) > AVI_RATE:
-        return None
-    return picture.frames
 
 
 def _extras(request: Request, video: VideoPlan | None) -> list[Decision]:

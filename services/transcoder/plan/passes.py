@@ -6,9 +6,9 @@ from typing import Final
 
 from services.common.jobs import Plan
 from services.transcoder.diagnose import Expected
-from services.transcoder.media import AudioStream
 from services.transcoder.plan import command
 from services.transcoder.plan.audio import measure_filter
+from services.transcoder.plan.choice import Choice
 from services.transcoder.plan.geometry import Size, target_size
 from services.transcoder.plan.model import OUTPUT, THUMBNAIL, Decision, Estimate, Pass, Request, TranscodePlan
 from services.transcoder.plan.video import VideoPlan
@@ -24,8 +24,9 @@ _ANALYSIS_WEIGHT: Final = 0.6
 _MEASURE_WEIGHT: Final = 0.3
 
 
-def measuring(request: Request, tracks: Sequence[AudioStream], duration_s: float | None) -> TranscodePlan:
-    """A plan that only measures the loudness of `tracks`."""
+def measuring(request: Request, choice: Choice) -> TranscodePlan:
+    """A plan that only measures the loudness of the tracks."""
+    tracks, duration_s = choice.tracks, choice.duration_s
     args: list[str] = []
     for number, track in enumerate(tracks):
         args += ["-map", f"0:{track.index}", f"-filter:a:{number}", measure_filter(track)]
@@ -44,51 +45,39 @@ def measuring(request: Request, tracks: Sequence[AudioStream], duration_s: float
 
 def converting(
     request: Request,
+    choice: Choice,
     video: VideoPlan | None,
     kept: Sequence[Decision],
     *,
     analysis: VideoPlan | None = None,
-    default: int | None = None,
-    duration_s: float | None = None,
     thumbnail: bool = False,
 ) -> tuple[Pass, ...]:
     """The runs that make the output.
 
     Args:
         request: what the plan is made from.
+        choice: the streams to convert.
         video: what becomes of the picture, if there is one.
         kept: the decisions on all streams to keep, in the order of the output's.
         analysis: the picture as the first of two passes encodes it.
-        default: input index of the sound track to mark as the one to play.
-        duration_s: media seconds of the output.
         thumbnail: True to make a small picture on the way.
     """
-    if video is not None and video.decision.summary.target == "gif":
-        return _gif(request, video, duration_s)
-    if video is not None and video.decision.summary.target == "webp":
-        return _webp(request, video, duration_s)
+    duration_s = choice.duration_s
+    if video is not None and (special := _SPECIAL.get(str(video.decision.summary.target))):
+        return special(request, video, duration_s)
     init = video.encoder.init if video is not None and video.encoder is not None else ()
-    decoder = video.decoder if video is not None else ()
+    read = command.reading(request, video.decoder if video is not None else ())
     small = _thumbnail(request, video, duration_s) if thumbnail and video is not None else _NONE
     argv = (
-        *command.beginning(init),
-        *command.reading(request, decoder),
-        *small.reading,
-        *command.streams(kept),
-        *command.default_marks(kept, default),
-        *command.metadata(request, kept),
-        *command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"),
-        *small.writing,
+        *(*command.beginning(init), *read, *small.reading, *command.streams(kept)),
+        *(*command.default_marks(kept, choice.default), *command.metadata(request, kept)),
+        *(*command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}"), *small.writing),
     )
     last = Pass("convert", argv, duration_s)
     if analysis is None:
         return (last,)
-    first = (
-        *command.beginning(init),
-        *command.reading(request, decoder),
-        *command.stream(analysis.decision, "v:0"),
-        *("-an", "-sn", *command.nowhere()),
-    )
+    measure = command.stream(analysis.decision, "v:0")
+    first = (*command.beginning(init), *read, *measure, "-an", "-sn", *command.nowhere())
     return (Pass("analyse", first, duration_s, _ANALYSIS_WEIGHT), last)
 
 
@@ -111,6 +100,9 @@ def _webp(request: Request, video: VideoPlan, duration_s: float | None) -> tuple
     output = command.writing(request.fmt, f"{OUTPUT}.{request.fmt.extension}")
     stream, counting = command.counted(video.decision)
     return (Pass("convert", (*begin, *stream, *output, *counting), duration_s),)
+
+
+_SPECIAL: Final = {"gif": _gif, "webp": _webp}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """The bitrate that makes an output as large as asked."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from services.common.errors import ErrorCode, JobFailure
 from services.transcoder.media import AudioStream
 from services.transcoder.plan.audio import bitrate_kbps
+from services.transcoder.plan.choice import Choice
 from services.transcoder.plan.encoders import Rate
 from services.transcoder.plan.model import Request
 
@@ -15,17 +15,18 @@ _LEAST_BITS: Final = 20_000
 _GUESSED_AUDIO_BITS: Final = 192_000
 
 
-def target_rate(request: Request, tracks: Sequence[AudioStream], duration_s: float | None) -> Rate | None:
-    """The bitrate of the picture; None if a quality is wanted instead.
+def target_rate(request: Request, choice: Choice) -> Rate | None:
+    """The bitrate of the picture; None if a quality is wanted instead, or no picture.
 
     Raises:
         JobFailure: the length is unknown, or the size is too small for it.
     """
     wish = request.options.two_pass
-    if wish is None:
+    if wish is None or choice.picture is None:
         return None
     if wish.bitrate_kbps is not None:
         return Rate(wish.bitrate_kbps * 1000)
+    tracks, duration_s = choice.tracks, choice.duration_s
     if duration_s is None or duration_s <= 0:
         raise JobFailure(
             ErrorCode.INVALID_OPTIONS, "The length of this file is unknown, so no size can be aimed at. Give a bitrate."

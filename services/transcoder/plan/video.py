@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Final, Literal
 
 from services.common.errors import ErrorCode, JobFailure
 from services.common.formats import Format
@@ -75,12 +75,20 @@ def _asked_copy(stream: VideoStream, fmt: Format) -> VideoPlan:
 
 def _copy(stream: VideoStream, fmt: Format, reason: str) -> VideoPlan:
     size = shown_size(stream)
-    summary = StreamPlan(
-        stream=stream.index, type="video", codec=stream.codec, action="copy", target=stream.codec, reason=reason
-    )
     args = ("-c", "copy", *_tag(str(stream.codec), fmt))
     picture = Picture(size.width, size.height, size.sar, stream.average_rate)
-    return VideoPlan(Decision(stream.index, summary, args), picture)
+    return VideoPlan(Decision(stream.index, _summary(stream, "copy", stream.codec, reason), args), picture)
+
+
+def _summary(stream: VideoStream, action: Literal["copy", "encode"], target: str | None, *reasons: str) -> StreamPlan:
+    return StreamPlan(
+        stream=stream.index,
+        type="video",
+        codec=stream.codec,
+        action=action,
+        target=target,
+        reason="; ".join(reasons),
+    )
 
 
 def _against_copy(request: Request, stream: VideoStream) -> Iterator[str]:
@@ -149,17 +157,10 @@ def _encode(
         *((f"format={encoder.pix_fmt}",) if encoder.pix_fmt else ()),
         *encoder.upload,
     )
-    summary = StreamPlan(
-        stream=stream.index,
-        type="video",
-        codec=stream.codec,
-        action="encode",
-        target=codec,
-        reason="; ".join([reason, *_size_note(shown, size), *rates.notes, *colours.notes]),
-    )
+    reasons = (reason, *_size_note(shown, size), *rates.notes, *colours.notes)
     decision = Decision(
         stream.index,
-        summary,
+        _summary(stream, "encode", codec, *reasons),
         # Frames keep their times: a steady rate would fill an hour's pause with an hour of frames.
         args=("-c", encoder.name, *encoder.args, *colours.tags, "-fps_mode", "vfr", *_time_base(fmt, rates.rate)),
         filters=filters,
