@@ -62,7 +62,9 @@ class NotifierSettings(CommonSettings):
     handshake_burst: int = Field(10_000, gt=0, description="New push connections at once, before 503")
 
     flush_window: Seconds = Field(
-        0.03, ge=0.001, description="What happens within this time goes to a client in one write; the end of a job at once"
+        0.03,
+        ge=0.001,
+        description="What happens within this time goes to a client in one write; the end of a job at once",
     )
     heartbeat: Seconds = Field(20.0, gt=0, description="Time between pings; a silent peer is gone after two")
     push_history: ByteSize = Field(64 << 20, description="Newest events kept in memory, for clients that come back")
