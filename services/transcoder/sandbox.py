@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -94,7 +94,9 @@ class Sandbox:
         if self.setpriv and not self.bwrap:
             command += [self.setpriv, "--pdeathsig", "KILL", "--"]
         if self.prlimit:
-            command += [self.prlimit, *_prlimit_options(limits), "--"]
+            # Drivers of graphics hardware reserve far more addresses than there is memory.
+            bounded = replace(limits, address_space=None) if devices else limits
+            command += [self.prlimit, *_prlimit_options(bounded), "--"]
         if self.bwrap:
             command += [self.bwrap, *self._namespaces(workdir, reads, devices=devices), "--"]
         return [*command, *argv]

@@ -13,6 +13,11 @@ INTERLACED = "-f lavfi -i testsrc=s=128x72:r=20:d=1 -vf tinterlace=interleave_to
 THIN = "-bf 0 -fps_mode vfr -c:a aac -b:a 16k -ar 8000"
 LONG = "-g 20 -c:a aac -movflags +faststart"
 GAP = "setpts=if(gte(N\\,5)\\,PTS+3600/TB\\,PTS)"
+SDR = "-f lavfi -i testsrc2=s=320x180:r=5:d=1"
+TO_PQ = (
+    "format=gbrp,zscale=tin=bt709:pin=bt709:t=smpte2084:p=bt2020:m=bt2020nc:r=tv:npl=150,format=yuv420p10le,"
+    "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"
+)
 HDR = "-vf format=yuv420p10le -c:v libx265 -x265-params log-level=none -color_primaries bt2020 -colorspace bt2020nc"
 
 
@@ -36,6 +41,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "10bit.mp4": (*T, *words("-c:v libx264 -pix_fmt yuv420p10le")),
     "pq.mp4": (*T, *words(HDR), "-color_trc", "smpte2084"),
     "hlg.mp4": (*T, *words(HDR), "-color_trc", "arib-std-b67"),
+    "pq-film.mp4": (*words(SDR), "-vf", TO_PQ, *words("-c:v libx265 -x265-params log-level=none")),
+    "sdr-film.mkv": (*words(SDR), *words("-c:v ffv1")),
     "interlaced.mp4": (*words(INTERLACED), *X, *words("-flags +ilme+ildct")),
     "interlaced.mkv": (*words(INTERLACED), *words("-c:v ffv1")),
     "interlaced.ts": (*words(INTERLACED), *words("-c:v mpeg2video -flags +ilme+ildct -top 1")),

@@ -168,6 +168,17 @@ async def test_high_dynamic_range(studio: Studio, clip: Clip, name: str, fmt: st
     assert made.video["color_range"] == "tv"
 
 
+async def test_tone_mapping_looks_like_the_film(studio: Studio, clip: Clip) -> None:
+    """Nearer to what was filmed than the samples taken as they are."""
+    film = frame(clip("sdr-film.mkv"), 0.4)
+    mapped = await studio.convert(clip("pq-film.mp4"))
+    as_they_are = await studio.convert(clip("pq-film.mp4"), "mkv", video="copy")
+    raw = frame(as_they_are.path, 0.4)
+
+    assert difference(frame(mapped.path, 0.4), film) < 40
+    assert difference(frame(mapped.path, 0.4), film) < difference(raw, film) * 0.8
+
+
 @pytest.mark.parametrize("name", ["interlaced.mp4", "interlaced.mkv", "interlaced.ts", "interlaced.avi"])
 async def test_interlaced(studio: Studio, clip: Clip, name: str) -> None:
     made = await studio.convert(clip(name))
