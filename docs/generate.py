@@ -1,7 +1,12 @@
-"""Writes docs/settings.md and docs/reference.md from the code: `python docs/generate.py`, `--check` to compare only."""
+"""Writes docs/settings.md, docs/reference.md and the tables of docs/formats.md from the code.
+
+`python docs/generate.py`; with `--check` it only compares.
+"""
 
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -13,7 +18,9 @@ from pydantic_settings import BaseSettings  # noqa: E402
 from deploy.embedded.settings import EmbeddedSettings  # noqa: E402
 from services.common import metrics  # noqa: E402
 from services.common.errors import ERRORS, ErrorCode, ErrorKind  # noqa: E402
+from services.common.formats import FORMATS  # noqa: E402
 from services.common.messages import Cancelled, Completed, Failed, Progressed, Queued, Retrying, Started  # noqa: E402
+from services.common.options import options_schema  # noqa: E402
 from services.gateway.settings import GatewaySettings  # noqa: E402
 from services.notifier.settings import NotifierSettings  # noqa: E402
 from services.transcoder.settings import TranscoderSettings  # noqa: E402
@@ -118,7 +125,71 @@ def declared_metrics() -> list[Collector]:
     return [value for value in vars(metrics).values() if isinstance(value, Collector)]
 
 
-PAGES = {ROOT / "docs" / "settings.md": settings_page, ROOT / "docs" / "reference.md": reference_page}
+def formats_page() -> str:
+    """docs/formats.md with its tables made anew; what is between them is written by hand."""
+    page = FORMATS_PAGE.read_text()
+    for name, lines in {"formats": format_rows(), "options": option_rows()}.items():
+        before, begin, rest = page.partition(
+            f"<!-- The table of {name} is made by docs/generate.py: run `make docs`. -->\n"
+        )
+        _, end, after = rest.partition("<!-- End of the table. -->\n")
+        if not begin or not end:
+            raise LookupError(f"docs/formats.md has no place for the table of {name}")
+        page = "".join([before, begin, "\n", *(f"{line}\n" for line in lines), "\n", end, after])
+    return page
+
+
+def format_rows() -> Iterator[str]:
+    yield "| `output_format` | picture | sound | subtitles | copied as it is | |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    for fmt in FORMATS.values():
+        copied = ", ".join(sorted(fmt.copy_video) + sorted(fmt.copy_audio))
+        lists = (fmt.video, fmt.audio, fmt.subtitles)
+        yield f"| `{fmt.name}` | {' | '.join(', '.join(names) for names in lists)} | {copied} | {cell(fmt.note)} |"
+
+
+def option_rows() -> Iterator[str]:
+    schema = options_schema()
+    yield "| option | values | default | what it does |"
+    yield "| --- | --- | --- | --- |"
+    for name, spec in schema["properties"].items():
+        yield from rows_of_option(name, spec, schema["$defs"])
+
+
+def rows_of_option(name: str, spec: Mapping[str, Any], defined: Mapping[str, Any]) -> Iterator[str]:
+    """The row of an option, and one for each field of an option that is an object."""
+    branches = [branch for branch in spec.get("anyOf", [spec]) if branch.get("type") != "null"]
+    default = spec.get("default")
+    shown = "" if default is None or isinstance(default, dict) else f"`{str(default).lower()}`"
+    values = ", ".join(values_of(branch) for branch in branches)
+    objects = [defined[branch["$ref"].rpartition("/")[2]] for branch in branches if "$ref" in branch]
+    text = " ".join([spec.get("description", ""), *(item["description"] for item in objects)]).strip()
+    yield f"| `{name}` | {values} | {shown} | {cell(text)} |"
+    for item in objects:
+        for field, inner in item["properties"].items():
+            yield from rows_of_option(f"{name}.{field}", inner, defined)
+
+
+def values_of(branch: Mapping[str, Any]) -> str:
+    """What a JSON Schema without alternatives allows, in words."""
+    if "$ref" in branch:
+        return "an object"
+    if "anyOf" in branch:
+        return ", ".join(dict.fromkeys(values_of(inner) for inner in branch["anyOf"]))
+    if "const" in branch or "enum" in branch:
+        return ", ".join(f"`{value}`" for value in branch.get("enum", [branch.get("const")]))
+    if "maximum" in branch:
+        whole = " (whole)" if branch["type"] == "integer" else ""
+        return f"{branch['minimum']} to {branch['maximum']}{whole}"
+    return {"boolean": "`true`, `false`", "integer": "a number", "string": "text"}[branch["type"]]
+
+
+FORMATS_PAGE = ROOT / "docs" / "formats.md"
+PAGES = {
+    ROOT / "docs" / "settings.md": settings_page,
+    ROOT / "docs" / "reference.md": reference_page,
+    FORMATS_PAGE: formats_page,
+}
 
 
 def main() -> int:
