@@ -60,7 +60,7 @@ def _iso(name: str, content_type: str, muxer: str, note: str) -> Format:
         extension=name,
         muxer=muxer,
         video=("h264", "hevc", "av1", "vp9") if muxer == "mp4" else ("h264", "hevc"),
-        audio=("aac", "mp3", "opus", "flac") if muxer == "mp4" else ("aac", "mp3"),
+        audio=("aac", "mp3", "opus") if muxer == "mp4" else ("aac", "mp3"),
         subtitles=("mov_text",),
         copy_video=frozenset({"h264"}),
         copy_audio=frozenset({"aac"}),

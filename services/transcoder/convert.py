@@ -97,7 +97,7 @@ def preview(info: MediaInfo, output_format: str, options: Options, able: Capabil
     Raises:
         JobFailure: it can't be done.
     """
-    loudness = {track.index: _SOME_LOUDNESS for track in info.audio}
+    loudness = {track.index: _SOME_LOUDNESS for track in info.audio} if options.sound.normalize else None
     plan = make_plan(info, output_format, options, able=able, loudness=loudness)
     return Preview(plan.summary, plan.warnings, plan.estimate)
 

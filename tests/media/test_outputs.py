@@ -105,6 +105,26 @@ async def test_codecs(studio: Studio, clip: Clip, fmt: str, options: dict[str, A
     assert difference(frame(clip("plain.mp4"), 0.5), frame(made.path, 0.5)) < 14
 
 
+VIDEO_CHOICES = [(fmt.name, codec) for fmt in FORMATS.values() for codec in fmt.video if fmt.kind == "video"]
+AUDIO_CHOICES = [(fmt.name, codec) for fmt in FORMATS.values() for codec in fmt.audio]
+
+
+@pytest.mark.parametrize(("fmt", "codec"), [choice for choice in VIDEO_CHOICES if choice[1] != "mpeg4"])
+async def test_every_video_codec_that_is_promised(studio: Studio, clip: Clip, fmt: str, codec: str) -> None:
+    made = await studio.convert(clip("odd.mkv"), fmt, video=codec, quality="fast")
+
+    assert made.video["codec_name"] == codec
+    assert made.warnings == []
+
+
+@pytest.mark.parametrize(("fmt", "codec"), AUDIO_CHOICES)
+async def test_every_audio_codec_that_is_promised(studio: Studio, clip: Clip, fmt: str, codec: str) -> None:
+    made = await studio.convert(clip("pcm.mov"), fmt, quality="fast", audio={"codec": codec})
+
+    assert made.audio["codec_name"] == {"pcm": "pcm_s16le"}.get(codec, codec)
+    assert made.warnings == []
+
+
 async def test_copying_changes_no_packet(studio: Studio, clip: Clip) -> None:
     def packets(path: object) -> list[str]:
         command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0", "-c", "copy", "-f", "streamhash", "-"]

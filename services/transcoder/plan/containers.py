@@ -14,7 +14,7 @@ _VIDEO: Final[dict[str, frozenset[str] | None]] = {
     "mpegts": frozenset({"h264", "hevc", "mpeg2video", "mpeg1video", "mpeg4"}),
 }
 _AUDIO: Final[dict[str, frozenset[str] | None]] = {
-    "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "flac", "alac", "mp2"}),
+    "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "opus", "alac", "mp2"}),
     "mov": frozenset({"aac", "mp3", "ac3", "eac3", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be", "pcm_s24be"}),
     "webm": frozenset({"opus", "vorbis"}),
     "matroska": None,
