@@ -8,6 +8,7 @@ import pytest
 
 from services.common.errors import ErrorCode, JobFailure
 from services.common.options import parse_options
+from services.transcoder.convert import preview
 from services.transcoder.diagnose import Expected
 from services.transcoder.media import AudioStream, MediaInfo, OtherStream, SubtitleStream, VideoStream
 from services.transcoder.plan import Capabilities, make_plan
@@ -275,6 +276,13 @@ def test_loudness_that_was_measured_is_used() -> None:
     )
     silent = make_plan(MKV, "mp4", parse_options({"audio": {"normalize": True}}), able=ABLE, loudness={})
     assert "silent, so its loudness was left" in fate(silent, 1)[2]
+
+
+@pytest.mark.parametrize(("options", "told"), [({}, False), ({"audio": {"normalize": True}}, True)])
+def test_a_preview_evens_loudness_out_only_where_that_is_asked(options: dict[str, Any], told: bool) -> None:
+    seen = preview(MKV, "webm", parse_options(options), ABLE)
+
+    assert ("-16 LUFS" in seen.plan.streams[1].reason) is told
 
 
 def test_long_pauses_are_not_filled_with_frames() -> None:
