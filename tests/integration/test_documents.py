@@ -120,7 +120,7 @@ async def follow(name: str, stack: Stack, directory: Path) -> None:
             assert piece is None, f"{name}: {piece!r} is missing in what this wrote:\n{commands.text}\n{output}"
 
 
-@pytest.mark.parametrize("name", ["api.md", "push.md", "formats.md"])
+@pytest.mark.parametrize("name", ["api.md", "push.md", "formats.md", "broker.md"])
 async def test_a_page(full_stack: Stack, directory: Path, name: str) -> None:
     await follow(name, full_stack, directory)
 
