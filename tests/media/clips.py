@@ -10,6 +10,13 @@ T = ("-f", "lavfi", "-i", "testsrc=s=128x72:r=10:d=1")
 A = ("-f", "lavfi", "-i", "sine=d=1")
 X = ("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p")
 INTERLACED = "-f lavfi -i testsrc=s=128x72:r=20:d=1 -vf tinterlace=interleave_top,fieldorder=tff"
+# Dark and silent for a second, then bright and loud.
+FLASH = (
+    *("-f", "lavfi", "-i", "color=black:s=128x72:r=25:d=2,drawbox=c=white:t=fill:enable=gte(t\\,1)"),
+    *("-f", "lavfi", "-i", "sine=d=2,volume=volume=0:enable=lt(t\\,1)"),
+)
+T3 = ("-f", "lavfi", "-i", "testsrc=s=128x72:r=10:d=3")
+SOUND_GAP = "asetpts=PTS+if(gte(T\\,0.5)\\,2/TB\\,0)"
 THIN = "-bf 0 -fps_mode vfr -c:a aac -b:a 16k -ar 8000"
 LONG = "-g 20 -c:a aac -movflags +faststart"
 GAP = "setpts=if(gte(N\\,5)\\,PTS+3600/TB\\,PTS)"
@@ -70,6 +77,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "red.mkv": ("-f", "lavfi", "-i", "color=red:s=64x64:r=5:d=1,format=gbrp", *words("-c:v ffv1")),
     "late-sound.mkv": (*T, *words("-itsoffset 0.6"), *A, *X, *words("-c:a pcm_s16le")),
     "late-picture.mkv": (*A, *words("-itsoffset 0.6"), *T, *X, *words("-c:a aac -map 0 -map 1")),
+    "flash.mp4": (*FLASH, *words("-c:v libx264 -bf 3 -pix_fmt yuv420p -c:a aac")),
+    "flash.avi": (*FLASH, *words("-c:v mpeg4 -q:v 4 -bf 2 -c:a mp3")),
+    "flash.ts": (*FLASH, *words("-c:v mpeg2video -q:v 4 -bf 2 -c:a mp2")),
+    "sound-gap.mkv": (*T3, *words("-f lavfi -i sine=d=1"), "-af", SOUND_GAP, *X, *words("-c:a pcm_s16le")),
     "flac.flac": words("-f lavfi -i sine=d=2:r=96000 -c:a flac -sample_fmt s32"),
     "quiet.wav": ("-f", "lavfi", "-i", "sine=d=4", "-af", "volume=-20dB"),
     "silence.wav": words("-f lavfi -i anullsrc=r=44100:cl=stereo -t 1"),

@@ -145,8 +145,18 @@ def frames(path: Path, stream: str = "v:0") -> list[float]:
 
 
 def loud_from(path: Path) -> float:
-    """The second at which sound begins."""
-    command = ["ffmpeg", "-nostdin", "-i", str(path), "-af", "silencedetect=n=-40dB:d=0.1", "-f", "null", "-"]
+    """The second at which sound begins after the first silence."""
+    ends = _ends(path, "-af", "silencedetect=n=-40dB:d=0.1", "silence_end:")
+    return ends[0] if ends else 0.0
+
+
+def bright_from(path: Path) -> float:
+    """The second at which the picture is no longer black."""
+    ends = _ends(path, "-vf", "blackdetect=d=0.1:pix_th=0.5", "black_end:")
+    return ends[0] if ends else 0.0
+
+
+def _ends(path: Path, kind: str, detector: str, label: str) -> list[float]:
+    command = ["ffmpeg", "-nostdin", "-i", str(path), kind, detector, "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, check=True, text=True)
-    ends = [line.split("silence_end:")[1].split()[0] for line in done.stderr.splitlines() if "silence_end:" in line]
-    return float(ends[0]) if ends else 0.0
+    return [float(line.split(label)[1].split()[0]) for line in done.stderr.splitlines() if label in line]

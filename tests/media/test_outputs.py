@@ -13,7 +13,7 @@ from services.common.formats import FORMATS
 from services.common.jobs import Stage
 from services.transcoder.convert import Converter
 from tests.media.conftest import Clip
-from tests.media.studio import Studio, difference, frame, frames, loud_from, pixel, probe
+from tests.media.studio import Studio, bright_from, difference, frame, frames, loud_from, pixel, probe
 
 CODECS = {
     "mp4": ("h264", "aac"),
@@ -259,6 +259,22 @@ async def test_a_picture_that_begins_late_stays_late(studio: Studio, clip: Clip)
         first = frames(made.path)[0] - float(made.audio["start_time"])
 
         assert first == pytest.approx(0.6, abs=0.08)
+
+
+@pytest.mark.parametrize("name", ["flash.mp4", "flash.avi", "flash.ts"])
+@pytest.mark.parametrize("fmt", ["mp4", "webm", "avi", "ts"])
+async def test_picture_and_sound_stay_together(studio: Studio, clip: Clip, name: str, fmt: str) -> None:
+    for options in ({"quality": "fast"}, {"quality": "fast", "trim": {"start_s": 0.4}}):
+        made = await studio.convert(clip(name), fmt, **options)
+
+        assert bright_from(made.path) - loud_from(made.path) == pytest.approx(0, abs=0.09)
+
+
+async def test_a_gap_in_the_sound_is_silence(studio: Studio, clip: Clip) -> None:
+    made = await studio.convert(clip("sound-gap.mkv"), "mp4")
+
+    assert float(made.audio["duration"]) == pytest.approx(3, abs=0.1)
+    assert loud_from(made.path) == pytest.approx(2.5, abs=0.1)
 
 
 @pytest.mark.parametrize("fmt", ["mp3", "m4a", "opus", "ogg", "wav", "flac", "aac"])
