@@ -1,0 +1,3 @@
+"""The Cloud Video Conversion System."""
+
+__version__ = "0.1.0"

@@ -1,7 +1,6 @@
 """What a client is before it does anything: opened, closed, and kept from asking the API too early."""
 
 from collections import deque
-from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from types import TracebackType
 from typing import Final, Self
@@ -11,6 +10,7 @@ from weakref import WeakSet
 import aiohttp
 from yarl import URL
 
+from services import __version__
 from services.client.models import Job
 from services.client.push.watch import Watch
 from services.client.rest import Rest
@@ -22,10 +22,7 @@ _WAIT: Final = {"wait": "10"}  # the API holds its answer until the job changes,
 
 def user_agent() -> str:
     """Name and version, as requests carry them."""
-    try:
-        return f"cvc/{version('cloud-video-conversion')}"
-    except PackageNotFoundError:
-        return "cvc"
+    return f"cvc/{__version__}"
 
 
 def job_path(job_id: str, tail: str = "") -> str:

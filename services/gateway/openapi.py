@@ -4,12 +4,12 @@ import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import version
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services import __version__
 from services.common.options import Options
 from services.gateway.models import JobRequest, ProblemDetails
 from services.gateway.routes import ROUTES, Route
@@ -166,7 +166,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Video conversion",
-            "version": version("cloud-video-conversion"),
+            "version": __version__,
             "description": _DESCRIPTION,
         },
         # Relative to where this document is, so that it holds behind a front door's prefix too.
