@@ -84,7 +84,10 @@ def make_app(gateway: Gateway) -> web.Application:
     """The application that serves the API of `gateway`."""
     app = web.Application(middlewares=[count_middleware, errors_middleware], client_max_size=MAX_BODY)
     for route in ROUTES:
-        app.router.add_route(route.method, route.path, _bound(gateway, route.handler))
+        handler = _bound(gateway, route.handler)
+        app.router.add_route(route.method, route.path, handler)
+        if route.method == "GET":
+            app.router.add_route("HEAD", route.path, handler)
     add_health(app, _checks(gateway))
     add_docs(app)
     return app

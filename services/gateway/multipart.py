@@ -19,6 +19,7 @@ from services.gateway.models import (
     PartPath,
 )
 from services.gateway.parsing import invalid, read_body, read_query, read_values
+from services.gateway.signing import post_policy
 from services.gateway.uploads import NewUpload, note_uploads, too_large
 from services.gateway.urls import store_base
 
@@ -100,6 +101,15 @@ async def abort(call: Call) -> web.Response:
 
 
 async def form_parameters(call: Call) -> web.Response:
-    """A form for an upload in one piece.  The store must know POST policies, and the embedded one does not."""
-    read_query(call.request, ParamsQuery)
-    raise Problem(501, f"Upload this file in parts (1 to {MAX_PARTS}); the store takes no forms.")
+    """A form for an upload in one piece: 200 `PostPolicy`; 501 where the store takes no forms."""
+    wanted = read_query(call.request, ParamsQuery)
+    settings = call.gateway.settings
+    if not settings.s3_post_policy:
+        raise Problem(501, f"Upload this file in parts (1 to {MAX_PARTS}); the store takes no forms.")
+    await call.gateway.open_uploads.take(call.tenant)
+    key = upload_key(call.tenant, wanted.filename)
+    expires_s = int(settings.upload_url_ttl)
+    fields = post_policy(settings, key, wanted.type, settings.max_upload_size, expires_s)
+    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key))
+    url = f"{store_base(call.request, settings)}/{settings.s3_bucket}"
+    return json_response({"method": "POST", "url": url, "fields": fields, "expires": expires_s})

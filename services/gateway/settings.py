@@ -33,6 +33,9 @@ class GatewaySettings(CommonSettings):
     s3_public_endpoint: HttpUrl | None = Field(
         None, description="The object store, as browsers reach it; presigned URLs carry this name"
     )
+    s3_post_policy: bool = Field(
+        default=False, description="The object store takes forms (POST policies), as MinIO and S3 do; rclone does not"
+    )
     trust_forwarded: bool | None = Field(
         None,
         description="Believe `X-Forwarded-Host` and `-Proto`, so that presigned URLs carry the name a page was "

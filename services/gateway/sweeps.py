@@ -17,6 +17,7 @@ from services.gateway.store.engine import StoreUnavailableError
 from services.gateway.store.store import Store
 from services.gateway.store.sweeping import (
     Suspect,
+    find_overtaken,
     find_silent,
     find_waiting,
     requeue_waiting,
@@ -92,7 +93,11 @@ class Sweeper:
                 await self._restart_silent()
             # Twice in a row: a message that is just between two queues must not be taken for lost.
             if empty and self._empty_before:
-                await self._requeue_waiting()
+                cutoff = timestamp(now() - timedelta(seconds=self._settings.vanished_after))
+                await self._requeue(await self._store.read(find_waiting, cutoff, _BATCH), cutoff)
+            elif self._heard_enough():
+                margin_s = self._settings.vanished_after
+                await self._requeue(await self._store.read(find_overtaken, margin_s, _BATCH), timestamp(now()))
 
     def _note_listening(self, counts: QueueCounts | None) -> None:
         """From when on nothing that workers say can have been missed or still be on its way."""
@@ -117,9 +122,7 @@ class Sweeper:
             if was_stuck:
                 log.warning("job_stuck", job_id=suspect.job_id, silent_since=cutoff)
 
-    async def _requeue_waiting(self) -> None:
-        cutoff = timestamp(now() - timedelta(seconds=self._settings.vanished_after))
-        ids = await self._store.read(find_waiting, cutoff, _BATCH)
+    async def _requeue(self, ids: list[str], cutoff: str) -> None:
         suspects = [Suspect(job_id, cutoff) for job_id in ids]
         requeued = await asyncio.gather(*(self._store.write(requeue_waiting, suspect) for suspect in suspects))
         if any(requeued):

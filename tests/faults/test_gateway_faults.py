@@ -298,6 +298,35 @@ async def test_the_store_gone_is_a_503_and_nothing_half_done(small: Stack) -> No
         await eventually(lambda: _ready(api))
 
 
+async def test_a_full_disk_is_a_503_and_nothing_half_done(small: Stack) -> None:
+    async with Api(small.gateway_url) as api:
+        job = await api.submit()
+        size = max(path.stat().st_size for path in small.data_dir.glob("jobs.db*"))
+        limit = ["prlimit", "--pid", str(small.pid("gateway"))]
+        await anyio.run_process([*limit, f"--fsize={size}:"])
+        load = Load(api, job["input_path"])
+        async with load.running(4):
+            await eventually(lambda: load.answers[503] > 50)
+        assert set(load.answers) <= {201, 503}
+        assert (await api.job(job["job_id"]))["job_id"] == job["job_id"]
+        status, _, headers = await api.post("/jobs", json=load._wanted)
+        assert (status, "Retry-After" in headers) == (503, True)
+        await anyio.run_process([*limit, "--fsize=unlimited:"])
+        await eventually(lambda: _accepts(api, load))
+        await received(small, load.accepted)
+        known = set()
+        cursor = ""
+        while cursor is not None:
+            _, page, _ = await api.get(f"/jobs?limit=200{cursor and f'&cursor={cursor}'}")
+            known |= {one["job_id"] for one in page["jobs"]}
+            cursor = page["next_cursor"]
+        assert len(known - load.accepted) <= 2  # the first and the last
+
+
+async def _accepts(api: Api, load: Load) -> bool:
+    return (await api.post("/jobs", json=load._wanted))[0] == 201
+
+
 async def _ready(api: Api) -> bool:
     return (await api.get("/readyz"))[0] == 200
 

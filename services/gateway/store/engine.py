@@ -15,7 +15,9 @@ from sqlalchemy.pool import StaticPool
 from services.gateway.store.transact import AsyncTransactor, ThreadTransactor, Transactor
 
 _BUSY_TIMEOUT_S: Final = 10
-_CACHE_KIB: Final = 65_536
+# Of each connection.  The system's own cache does the rest, and gives it back when others need the room.
+_CACHE_KIB: Final = 8192
+_READER_CACHE_KIB: Final = 1024
 _READERS: Final = 4
 
 # What a database that is gone, full or confused makes the libraries raise.
@@ -137,7 +139,7 @@ def _configure_sqlite(connection: Any, _: Any) -> None:
 
 
 def _forbid_writes(connection: Any, _: Any) -> None:
-    _pragmas(connection, "query_only = ON")
+    _pragmas(connection, "query_only = ON", f"cache_size = -{_READER_CACHE_KIB}")
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.engine import Connection
 
 from services.common import metrics
 from services.common.errors import ErrorCode
-from services.common.jobs import Status
+from services.common.jobs import Status, timestamp
+from services.common.topology import RETRY_DELAYS_S
 from services.gateway import outgoing
 from services.gateway.store.actions import finished, requeued
 from services.gateway.store.events import ended, load, save
@@ -39,6 +41,27 @@ def find_waiting(conn: Connection, cutoff: str, limit: int) -> list[str]:
         return []
     query = select(jobs.c.job_id).where(jobs.c.status == Status.QUEUED, jobs.c.queued_at < cutoff)
     return list(conn.execute(query.order_by(jobs.c.queued_at).limit(limit)).scalars())
+
+
+def find_overtaken(conn: Connection, margin_s: float, limit: int) -> list[str]:
+    """QUEUED jobs that others have overtaken, handed over more than `margin_s` seconds later and already begun.
+
+    The queue is first in, first out; so their messages have vanished, however full it is.  Jobs that rest before
+    another attempt are overtaken rightly and wait their time out first.
+    """
+    frontier = conn.execute(select(func.max(jobs.c.queued_at)).where(jobs.c.status == Status.PROCESSING)).scalar()
+    if frontier is None:
+        return []
+    begun = datetime.fromisoformat(frontier) - timedelta(seconds=margin_s)
+    rested = begun - timedelta(seconds=max(RETRY_DELAYS_S))
+    query = select(jobs.c.job_id).where(
+        jobs.c.status == Status.QUEUED,
+        or_(
+            and_(jobs.c.retries == 0, jobs.c.queued_at < timestamp(begun)),
+            jobs.c.queued_at < timestamp(rested),
+        ),
+    )
+    return list(conn.execute(query.limit(limit)).scalars())
 
 
 def restart_silent(tx: Transaction, items: Sequence[Suspect]) -> list[bool | Exception]:

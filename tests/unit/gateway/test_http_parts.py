@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import given
@@ -23,7 +25,7 @@ from services.gateway.openapi import document
 from services.gateway.reading import download_name, wait_of
 from services.gateway.routes import ROUTES
 from services.gateway.settings import GatewaySettings
-from services.gateway.signing import presign_put
+from services.gateway.signing import post_policy, presign_put
 from services.gateway.urls import store_base
 
 
@@ -189,6 +191,20 @@ def test_a_presigned_url_is_signed_as_amazon_does_it() -> None:
         "&X-Amz-Date=20261124T230000Z&X-Amz-Expires=600&X-Amz-SignedHeaders=content-length%3Bhost"
         "&X-Amz-Signature=c9623847c94dec8fc8a8f236b2c9428cbde3c7b792bdf7aaad912bcdd4629098"
     )
+
+
+def test_a_form_is_held_to_a_size_a_type_and_a_key() -> None:
+    settings = CommonSettings(s3_access_key="key", s3_secret_key="secret", s3_bucket="videos")
+    moment = datetime(2026, 11, 24, 23, 0, 0, tzinfo=UTC)
+    fields = post_policy(settings, "uploads/a.avi", "video/x-msvideo", 1000, 600, moment=moment)
+    policy = orjson.loads(b64decode(fields["policy"]))
+    assert policy["expiration"] == "2026-11-24T23:10:00.000Z"
+    assert ["content-length-range", 1, 1000] in policy["conditions"]
+    assert {"bucket": "videos"} in policy["conditions"]
+    signed = {name for condition in policy["conditions"] if isinstance(condition, dict) for name in condition}
+    assert fields.keys() - {"policy", "x-amz-signature"} == signed - {"bucket"}
+    # Computed once with botocore for the same policy.
+    assert fields["x-amz-signature"] == "89352d57599f2bf55c729d3f72811fb84673f37ca909e9db8568e1f360927cca"
 
 
 @pytest.mark.parametrize(

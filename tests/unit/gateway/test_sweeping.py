@@ -15,6 +15,7 @@ from services.gateway.store.reads import list_dead
 from services.gateway.store.schema import outbox
 from services.gateway.store.sweeping import (
     Suspect,
+    find_overtaken,
     find_silent,
     find_waiting,
     requeue_waiting,
@@ -63,6 +64,28 @@ def test_a_job_whose_message_is_still_in_the_outbox_has_not_lost_it(conn: Connec
     put(conn, job(queued_at=EARLIER))
     conn.execute(insert(outbox).values(exchange="e", routing_key="k", body=b"", created_at=EARLIER))
     assert find_waiting(conn, THEN, 10) == []
+
+
+def test_a_job_that_later_ones_have_overtaken_has_lost_its_message(conn: Connection) -> None:
+    put(
+        conn,
+        job("lost", queued_at=EARLIER),
+        job("resting", queued_at=EARLIER, retries=1),
+        job("next", queued_at=THEN),
+        job("begun", status="PROCESSING", queued_at=THEN),
+    )
+    assert find_overtaken(conn, 60, 10) == ["lost", "resting"]
+    assert find_overtaken(conn, 7200, 10) == []
+
+
+def test_a_job_that_rests_before_its_next_attempt_is_overtaken_rightly(conn: Connection) -> None:
+    resting = "2026-11-24T22:55:00.000Z"
+    put(
+        conn,
+        job("resting", queued_at=resting, retries=1),
+        job("begun", status="PROCESSING", queued_at=THEN),
+    )
+    assert find_overtaken(conn, 60, 10) == []
 
 
 def work(**fields: Any) -> Any:
