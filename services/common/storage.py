@@ -176,15 +176,18 @@ class Storage:
 
     async def get(self, key: str, *, max_size: int = 1 << 20) -> bytes | None:
         """A small object whole, None if it is not there."""
+        body = bytearray()
         try:
             with _Translated():
                 async with await self._open(key) as response:
-                    body = await response.content.read(max_size + 1)
+                    # It comes in pieces, as the network has them.
+                    async for chunk in response.content.iter_any():
+                        body += chunk
+                        if len(body) > max_size:
+                            raise ObjectTooLargeError(key)
         except ObjectMissingError:
             return None
-        if len(body) > max_size:
-            raise ObjectTooLargeError(key)
-        return body
+        return bytes(body)
 
     async def put(self, key: str, body: bytes, content_type: str) -> None:
         """Write a small object."""
