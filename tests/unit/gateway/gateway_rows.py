@@ -1,6 +1,8 @@
 """Shared by the gateway's unit tests: real SQLite files, made as the gateway makes them, and ready-made states."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import orjson
@@ -20,12 +22,23 @@ LATER = "2026-11-24T23:00:05.000Z"
 
 
 def make_engine(path: Path) -> Engine:
+    path.write_bytes(_template())
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _configure_sqlite)
     event.listen(engine, "begin", _begin_immediate)
-    with engine.begin() as conn:
-        upgrade(conn)
     return engine
+
+
+@cache
+def _template() -> bytes:
+    """An empty database of this version; the migrations take longer than most tests."""
+    with TemporaryDirectory() as directory:
+        path = Path(directory) / "jobs.db"
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.begin() as conn:
+            upgrade(conn)
+        engine.dispose()
+        return path.read_bytes()
 
 
 def job(job_id: str = "job-1", **fields: Any) -> JobState:

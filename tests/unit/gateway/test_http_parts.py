@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp.test_utils import make_mocked_request
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -261,6 +261,7 @@ def test_formats_that_are_none_are_refused(output_format: str) -> None:
     assert caught.value.errors[0]["field"] == "output_format"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists)))
 def test_options_that_are_none_are_refused_whatever_they_hold(options: dict[str, Any]) -> None:
     wanted = JobRequest(input_path="uploads/a", output_format="mp4", options={**options, "no such": None})
