@@ -215,6 +215,36 @@ def presentation_graphics(width: int, height: int, start_s: float, end_s: float)
     )
 
 
+def _edits(media: MediaFiles, path: Path) -> None:
+    """Two pieces of a film of 20 s, as an edit list tells them: from the start, and from 10 s, two seconds each."""
+    whole = media.make("whole.mp4", "-i", str(make_clip(media, "long.mp4")), *words("-an -c:v libx264 -g 50 -bf 0"))
+    path.write_bytes(with_edits(whole.read_bytes(), [(2000, 0), (2000, 10 * 10_240)]))
+
+
+def with_edits(film: bytes, edits: list[tuple[int, int]]) -> bytes:
+    """`film`, whose index comes last, with other edits: (milliseconds shown, time in the track's own units)."""
+
+    def boxes(start: int, end: int) -> dict[bytes, tuple[int, int]]:
+        found: dict[bytes, tuple[int, int]] = {}
+        while start + 8 <= end:
+            size, kind = struct.unpack(">I4s", film[start : start + 8])
+            found.setdefault(kind, (start, start + size))
+            start += size
+        return found
+
+    moov = boxes(0, len(film))[b"moov"]
+    trak = boxes(moov[0] + 8, moov[1])[b"trak"]
+    edts = boxes(trak[0] + 8, trak[1])[b"edts"]
+    rows = b"".join(struct.pack(">IiI", shown, at, 0x10000) for shown, at in edits)
+    elst = struct.pack(">I4sII", 16 + len(rows), b"elst", 0, len(edits)) + rows
+    box = struct.pack(">I4s", 8 + len(elst), b"edts") + elst
+    longer = len(box) - (edts[1] - edts[0])
+    made = bytearray(film[: edts[0]] + box + film[edts[1] :])
+    for start, end in (moov, trak):
+        made[start : start + 4] = struct.pack(">I", end - start + longer)
+    return bytes(made)
+
+
 def _jump(media: MediaFiles, path: Path) -> None:
     """A recording whose clock jumps by more than an hour."""
     once = media.make("once.ts", *T, *A, *X, *words("-c:a aac"))
@@ -230,6 +260,7 @@ SPECIAL: dict[str, Callable[[MediaFiles, Path], None]] = {
     "no-index.mp4": _before_index,
     "twice.ts": _twice,
     "jump.ts": _jump,
+    "edits.mp4": _edits,
     "damaged.mkv": _damaged,
     "cover.m4a": _covered,
     "cover.mp4": _covered,

@@ -146,6 +146,18 @@ async def test_a_copy_that_starts_between_key_frames_shows_what_it_showed(studio
     assert difference(frame(clip("cut-start.mp4")), frame(made.path)) < 12
 
 
+async def test_edit_lists(studio: Studio, clip: Clip) -> None:
+    """The first edit starts with the film, so no packet near the beginning tells of the others."""
+    for options in ({}, {"quality": "fast"}):
+        made = await studio.convert(clip("edits.mp4"), **options)
+
+        assert made.duration == pytest.approx(4, abs=0.1)
+        assert len(frames(made.path)) == 40
+        assert made.warnings == []
+        assert difference(frame(clip("long.mp4"), 1.0), frame(made.path, 1.0)) < 12
+        assert difference(frame(clip("long.mp4"), 11.0), frame(made.path, 3.0)) < 12
+
+
 async def test_size_and_rate(studio: Studio, clip: Clip) -> None:
     made = await studio.convert(clip("long.mp4"), max_height=90, fps=5, quality="fast")
 

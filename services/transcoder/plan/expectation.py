@@ -36,7 +36,7 @@ def _promised(request: Request, choice: Choice) -> bool:
 
 
 def _frames(request: Request, picture: VideoStream | None) -> int | None:
-    if picture is None or picture.discards or picture.interlaced:
+    if picture is None or picture.edited or picture.interlaced:
         return None
     options = request.options
     if options.trim is not None or options.fps is not None or request.fmt.kind == "image":

@@ -113,7 +113,7 @@ def _against_copy(request: Request, stream: VideoStream) -> Iterator[str]:
         yield "subtitles are drawn into it"
     if not containers.trusted(info.formats):
         yield f"time stamps of {info.formats[0]} have to be put right"
-    if stream.discards:
+    if stream.edited:
         yield "an edit list hides frames of it"
 
 

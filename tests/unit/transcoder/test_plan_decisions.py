@@ -49,6 +49,7 @@ def test_what_is_right_is_copied() -> None:
         ({"interlaced": "tff", "flagged": True}, {}, "it is interlaced"),
         ({"color_transfer": "smpte2084"}, {}, "it has high dynamic range; HDR10 (PQ) tone-mapped to BT.709"),
         ({"discards": True}, {}, "an edit list hides frames of it"),
+        ({"frames": 500, "duration_s": 4.0}, {}, "an edit list hides frames of it"),
         ({"container": "mpegts"}, {}, "time stamps of mpegts have to be put right"),
         ({}, {"video": "hevc"}, "hevc was asked for"),
         ({}, {"quality": 20}, "a quality or size was asked for"),
