@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import pytest_asyncio
@@ -80,38 +81,38 @@ def _here(text: str, stack: Stack) -> str:
     return text.replace(HOST, host).replace(AMQP_URL, stack.amqp_url)
 
 
-async def _bash(script: str, directory: Path, environment: Mapping[str, str]) -> tuple[int | None, str]:
-    """Exit status and output of `script`; whatever it left running is ended."""
-    with (directory / "written").open("w+b") as written:
-        bash = await asyncio.create_subprocess_exec(
-            *("bash", "-euo", "pipefail", "-c", script),
-            cwd=directory,
-            env=environment,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=written,
-            stderr=written,
-            start_new_session=True,
-        )
-        try:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(bash.wait(), 100)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(bash.pid, signal.SIGKILL)
-            await bash.wait()
-        written.seek(0)
-        return bash.returncode, written.read().decode()
+async def _bash(script: str, cwd: Path, environment: Mapping[str, str], written: BinaryIO) -> int | None:
+    """Exit status of `script`, which writes to `written`; whatever it left running is ended."""
+    bash = await asyncio.create_subprocess_exec(
+        *("bash", "-euo", "pipefail", "-c", script),
+        cwd=cwd,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=written,
+        stderr=written,
+        start_new_session=True,
+    )
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(bash.wait(), 100)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(bash.pid, signal.SIGKILL)
+        await bash.wait()
+    return bash.returncode
 
 
-async def follow(name: str, stack: Stack, directory: Path) -> None:
-    """Do all that the page shows, and compare what comes of it with what it shows."""
+async def follow(name: str, stack: Stack, directory: Path, *, cwd: Path | None = None) -> None:
+    """Do all that the page shows, in `cwd` or `directory`, and compare what comes of it with what it shows."""
     page = pages.read(DOCS / name)
     if not NODE_OPTIONS:
         page.leave_out("new WebSocket(")
     for program, text in page.programs.items():
         (directory / program).write_text(_here(text, stack))
-    status, written = await _bash(_here(page.script, stack), directory, _environment(stack, directory))
-    outputs = pages.outputs(written)
+    with (directory / "written").open("w+b") as written:
+        status = await _bash(_here(page.script, stack), cwd or directory, _environment(stack, directory), written)
+        written.seek(0)
+        outputs = pages.outputs(written.read().decode())
     last = page.commands[len(outputs) - 1].text
     assert status == 0, f"{name}: status {status} after\n{last}\n{outputs[-1]}"
     for commands, output in zip(page.commands, outputs, strict=True):
@@ -123,6 +124,10 @@ async def follow(name: str, stack: Stack, directory: Path) -> None:
 @pytest.mark.parametrize("name", ["api.md", "push.md", "formats.md", "broker.md"])
 async def test_a_page(full_stack: Stack, directory: Path, name: str) -> None:
     await follow(name, full_stack, directory)
+
+
+async def test_the_page_for_developers(full_stack: Stack, directory: Path) -> None:
+    await follow("development.md", full_stack, directory, cwd=ROOT)
 
 
 async def test_the_page_about_keys(with_keys: Stack, directory: Path) -> None:
