@@ -378,3 +378,12 @@ async def test_two_gateways_on_one_postgresql(new_stack: NewStack) -> None:
                     return (await right.get(path))[0] == 200 and (await right.post("/jobs", json=wanted))[0] == 201
 
                 await eventually(recovered)
+
+
+async def test_200_clients_at_once_are_all_served(small: Stack) -> None:
+    async with Api(small.gateway_url, connections=0) as api:
+        load = Load(api, await api.upload())
+        async with load.running(200):
+            await load.accepts(1000)
+        assert set(load.answers) == {201}
+        assert "locked" not in small.log("gateway")

@@ -97,9 +97,10 @@ async def running_postgres() -> AsyncIterator[Postgres | None]:
 class Api:
     """A client of a gateway.  Calls give (status, body, headers)."""
 
-    def __init__(self, url: str, headers: dict[str, str] | None = None) -> None:
+    def __init__(self, url: str, headers: dict[str, str] | None = None, *, connections: int = 100) -> None:
         self.url = url
-        self._session = aiohttp.ClientSession(headers=headers)
+        connector = aiohttp.TCPConnector(limit=connections)  # 0 for any number
+        self._session = aiohttp.ClientSession(headers=headers, connector=connector)
 
     async def __aenter__(self) -> Self:
         return self

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import delete, insert, select, tuple_
+from sqlalchemy import bindparam, delete, insert, select, tuple_
 
 from services.gateway import outgoing
 from services.gateway.store.bulk import insert_rows
 from services.gateway.store.schema import idempotency, jobs, uploads
 from services.gateway.store.writer import Transaction
+
+
+_USED: Final = delete(uploads).where(uploads.c.key.in_(bindparam("keys", expanding=True)))
 
 
 class KeyReusedError(Exception):
@@ -76,7 +79,7 @@ def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
     if not items:
         return
     insert_rows(tx.conn, jobs, [item.row for item in items])
-    tx.conn.execute(delete(uploads).where(uploads.c.key.in_({item.row["input_path"] for item in items})))
+    tx.conn.execute(_USED, {"keys": list({item.row["input_path"] for item in items})})
     keys = [
         {
             "tenant": item.key.tenant,
