@@ -16,8 +16,9 @@ from services.gateway.context import Call
 from services.gateway.idempotency import remembered
 from services.gateway.models import JobRequest
 from services.gateway.parsing import invalid, read_body
-from services.gateway.store.creation import KeyReusedError, NewJob
+from services.gateway.store.creation import KeyReusedError, Made, NewJob
 from services.gateway.store.creation import create_jobs as creation
+from services.gateway.store.engine import StoreRefusedError
 from services.gateway.store.rows import etag, new_row, render, storable
 from services.gateway.uploads import too_large
 
@@ -76,6 +77,16 @@ def new_job(tenant: str, wanted: JobRequest) -> dict[str, Any]:
     )
 
 
+async def _make(call: Call, new: NewJob) -> Made:
+    try:
+        return await call.gateway.store.write(creation, new)
+    except StoreRefusedError:
+        if new.key is None:
+            raise
+        # Another gateway on the same database has just taken the key; now its answer is there.
+        return await call.gateway.store.write(creation, new)
+
+
 async def create_job(call: Call) -> web.Response:
     """Make a job: `JobRequest` → 201 `Job`, once its row and its messages are on disk."""
     wanted = await read_body(call.request, JobRequest)
@@ -86,7 +97,7 @@ async def create_job(call: Call) -> web.Response:
         job = new_job(call.tenant, wanted)
         response = orjson.dumps(render(job))
         try:
-            made = await call.gateway.store.write(creation, NewJob(job, response, key))
+            made = await _make(call, NewJob(job, response, key))
         except KeyReusedError:
             raise Problem(422, "This Idempotency-Key was used before, for another request.") from None
     if made.replayed:

@@ -360,6 +360,15 @@ async def test_two_gateways_on_one_postgresql(new_stack: NewStack) -> None:
                 await seat.tell("started", job)
                 for wait in waits:
                     assert (await wait)[1]["status"] == "PROCESSING"
+                # A key used at both at the same moment makes one job.
+                wanted = {"input_path": input_path, "output_format": "mp4"}
+                for n in range(10):
+                    key = {"Idempotency-Key": f"key {n}"}
+                    answers = await asyncio.gather(
+                        *(api.post("/jobs", json=wanted, headers=key) for api in (left, right))
+                    )
+                    assert [answer[0] for answer in answers] == [201, 201]
+                    assert answers[0][1] == answers[1][1]
                 # One is killed; the other sends what it has left.
                 async with loads[0].running():
                     await loads[0].accepts(40)
@@ -370,7 +379,6 @@ async def test_two_gateways_on_one_postgresql(new_stack: NewStack) -> None:
                 await postgres.stop()
                 status, _, headers = await right.get(path)
                 assert (status, "Retry-After" in headers) == (503, True)
-                wanted = {"input_path": input_path, "output_format": "mp4"}
                 assert (await right.post("/jobs", json=wanted))[0] == 503
                 await postgres.start()
 

@@ -11,7 +11,6 @@ from services.gateway.store.bulk import insert_rows
 from services.gateway.store.schema import idempotency, jobs, uploads
 from services.gateway.store.writer import Transaction
 
-
 _USED: Final = delete(uploads).where(uploads.c.key.in_(bindparam("keys", expanding=True)))
 
 
