@@ -7,6 +7,7 @@ then become None.
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -43,23 +44,26 @@ def parse(probed: Json) -> MediaInfo:
     for stream in streams:
         by_type.setdefault(str(stream.get("codec_type")), []).append(stream)
     known = ("video", "audio", "subtitle")
-    video = tuple(_video(stream, frames, packets) for stream in by_type.get("video", []))
+    formats = tuple(str(container.get("format_name", "")).split(","))
+    video = [_video(stream, frames) for stream in by_type.get("video", [])]
+    if "mov" in formats:
+        video = [replace(stream, edited=_is_edited(stream, packets)) for stream in video]
     return MediaInfo(
-        formats=tuple(str(container.get("format_name", "")).split(",")),
+        formats=formats,
         duration_s=_duration(container, streams),
         start_s=_number(container.get("start_time")) or 0.0,
         size=int(_number(container.get("size")) or 0),
         bit_rate=_positive_int(container.get("bit_rate")),
         chapters=len(_list(probed.get("chapters"))),
         tags={str(key).lower(): str(value) for key, value in _mapping(container.get("tags")).items()},
-        video=video,
+        video=tuple(video),
         audio=tuple(_audio(stream) for stream in by_type.get("audio", [])),
         subtitles=tuple(_subtitle(stream) for stream in by_type.get("subtitle", [])),
         others=tuple(_other(stream) for stream in streams if stream.get("codec_type") not in known),
     )
 
 
-def _video(stream: Json, frames: Sequence[Json], packets: Sequence[Json]) -> VideoStream:
+def _video(stream: Json, frames: Sequence[Json]) -> VideoStream:
     index = int(_number(stream.get("index")) or 0)
     own = [frame for frame in frames if frame.get("stream_index") == index]
     rotation, mirrored = _rotation(stream)
@@ -90,9 +94,17 @@ def _video(stream: Json, frames: Sequence[Json], packets: Sequence[Json]) -> Vid
         color_primaries=_known(shown.get("color_primaries")),
         dolby_profile=_dolby(stream),
         alpha_tagged=tags.get("alpha_mode") == "1",
-        discards=any(packet.get("stream_index") == index and "D" in str(packet.get("flags", "")) for packet in packets),
         cover=bool(disposition.get("attached_pic") or disposition.get("timed_thumbnails")),
     )
+
+
+def _is_edited(stream: VideoStream, packets: Sequence[Json]) -> bool:
+    """True if packets are marked as not to be shown, or there are more than the time shown has room for."""
+    if any(packet.get("stream_index") == stream.index and "D" in str(packet.get("flags")) for packet in packets):
+        return True
+    if stream.frames is None or stream.duration_s is None or stream.frame_rate is None:
+        return False
+    return stream.frames > stream.duration_s * float(stream.frame_rate) * 1.05 + 2
 
 
 def _interlacing(stream: Json, frames: Sequence[Json]) -> tuple[Parity | None, bool]:

@@ -47,7 +47,7 @@ class VideoStream(Stream):
         frame_rate: frames a second, the highest that tells all frames apart; None if unknown.
         frames: how many, where the container says so.
         hdr: the transfer curve of high dynamic range.
-        discards: True if frames near the beginning are marked as not to be shown.
+        edited: True if an edit list hides some of the frames that are stored.
         cover: True for a still picture that belongs to the file, such as album art.
     """
 
@@ -70,7 +70,7 @@ class VideoStream(Stream):
     color_primaries: str | None = None
     dolby_profile: int | None = None
     alpha_tagged: bool = False
-    discards: bool = False
+    edited: bool = False
     cover: bool = False
 
     @property
@@ -98,15 +98,6 @@ class VideoStream(Stream):
     @property
     def full_range(self) -> bool:
         return self.color_range == "pc" or (self.pix_fmt or "").startswith("yuvj")
-
-    @property
-    def edited(self) -> bool:
-        """True if an edit list hides some of the frames that are stored."""
-        if self.discards:
-            return True
-        if self.frames is None or self.duration_s is None or self.frame_rate is None:
-            return False
-        return self.frames > self.duration_s * float(self.frame_rate) * 1.05 + 2
 
     @property
     def plain(self) -> bool:

@@ -104,13 +104,25 @@ def test_the_decoder_knows_more_than_the_container() -> None:
     assert (stream.hdr, stream.pix_fmt) == ("pq", "yuv420p10le")
 
 
-def test_hidden_packets_are_seen() -> None:
+@pytest.mark.parametrize(
+    ("container", "fields", "flags", "edited"),
+    [
+        ("mov,mp4", {}, "K_", False),
+        ("mov,mp4", {}, "KD", True),
+        ("matroska", {}, "KD", False),
+        ("mov,mp4", {"nb_frames": "200", "duration": "4", "r_frame_rate": "10/1"}, "K_", True),
+        ("mov,mp4", {"nb_frames": "40", "duration": "4", "r_frame_rate": "10/1"}, "K_", False),
+        ("avi", {"nb_frames": "200", "duration": "4", "r_frame_rate": "10/1"}, "K_", False),
+    ],
+)
+def test_hidden_frames_are_seen(container: str, fields: dict[str, str], flags: str, edited: bool) -> None:
     found = {
-        "streams": [{"index": 0, "codec_type": "video"}],
-        "packets_and_frames": [{"type": "packet", "stream_index": 0, "flags": "KD"}, {"type": "frame"}],
+        "format": {"format_name": container},
+        "streams": [{"index": 0, "codec_type": "video", **fields}],
+        "packets_and_frames": [{"type": "packet", "stream_index": 0, "flags": flags}, {"type": "frame"}],
     }
 
-    assert parse(found).video[0].discards
+    assert parse(found).video[0].edited is edited
 
 
 @pytest.mark.parametrize(
