@@ -5,51 +5,40 @@ name that the outside uses (`base_url`), which is not the endpoint that the serv
 """
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from pathlib import Path
-from types import TracebackType
+from random import uniform
 from typing import Any, Final, Self
 from urllib.parse import quote, urlsplit
-from xml.etree.ElementTree import ParseError
 
 import anyio
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, TCPConnector
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
 from miniopy_async.api import Minio
 from miniopy_async.datatypes import Part
-from miniopy_async.error import InvalidResponseError, MinioException, S3Error, ServerError
+from miniopy_async.error import S3Error
 
+from services.common.logs import get_logger
 from services.common.settings import CommonSettings
+from services.common.storage_errors import (
+    ObjectMissingError,
+    ObjectTooLargeError,
+    StorageError,
+    StorageRefusedError,
+    Translated,
+)
+
+__all__ = ["ObjectInfo", "ObjectMissingError", "ObjectTooLargeError", "Storage", "StorageError", "StorageRefusedError"]
+
+log = get_logger(__name__)
 
 PART_SIZE: Final = 16 << 20
+# rclone fails one in hundreds of writes into a directory that is being written to; any store may be restarting.
+_PAUSES_S: Final = (0.1, 0.4)
 _CHUNK: Final = 1 << 18
 _TIMEOUT: Final = ClientTimeout(connect=10, sock_read=60)
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
-_MISSING: Final = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
-
-
-class StorageError(Exception):
-    """The store could not be reached or would not do it; another try may help."""
-
-
-class StorageRefusedError(StorageError):
-    """The store understood and said no (`code` in S3's words); the same request will not do better."""
-
-    def __init__(self, code: str) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-class ObjectMissingError(Exception):
-    """There is no such object or upload."""
-
-
-class ObjectTooLargeError(Exception):
-    """The object is larger than the caller accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +76,6 @@ def content_disposition(filename: str) -> str:
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(filename, safe='')}"
 
 
-def _status_and_code(error: BaseException) -> tuple[int, str]:
-    """The HTTP status and S3 error code that `error` carries, (0, "") if none."""
-    if isinstance(error, S3Error):
-        return error.response.status, str(error.code)
-    if isinstance(error, ServerError):
-        return error.status_code, ""
-    if isinstance(error, InvalidResponseError):
-        # Some stores answer errors as text/xml, which the library takes for no S3 answer at all.
-        found = _CODE.search(str(error))
-        return error._code, found[1] if found else ""  # noqa: SLF001 -- it has no public accessor
-    return 0, ""
-
-
-class _Translated:
-    """Turns what the client library and aiohttp raise into this module's errors."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            return
-        status, code = _status_and_code(error)
-        if code in _MISSING or status == HTTPStatus.NOT_FOUND:
-            raise ObjectMissingError(code) from error
-        if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            raise StorageRefusedError(code) from error
-        if isinstance(error, MinioException | ClientError | TimeoutError | ConnectionError | ParseError):
-            raise StorageError(repr(error)) from error
-
-
 class Storage:
     """The bucket.  An async context manager; `base_url` arguments are `scheme://host[:port]`."""
 
@@ -143,7 +99,7 @@ class Storage:
 
     async def ping(self) -> None:
         """Raise `StorageError` unless the bucket is there."""
-        with _Translated():
+        with Translated():
             if not await self._client.bucket_exists(self._bucket):
                 raise StorageError("no such bucket")
 
@@ -157,7 +113,7 @@ class Storage:
 
     async def ensure_bucket(self) -> None:
         """Make the bucket if it is not there."""
-        with _Translated():
+        with Translated():
             if not await self._client.bucket_exists(self._bucket):
                 try:
                     await self._client.make_bucket(self._bucket, location=self._region)
@@ -168,7 +124,7 @@ class Storage:
     async def stat(self, key: str) -> ObjectInfo | None:
         """What is known of `key`, None if it is not there."""
         try:
-            with _Translated():
+            with Translated():
                 found = await self._client.stat_object(self._bucket, key)
         except ObjectMissingError:
             return None
@@ -178,7 +134,7 @@ class Storage:
         """A small object whole, None if it is not there."""
         body = bytearray()
         try:
-            with _Translated():
+            with Translated():
                 async with await self._open(key) as response:
                     # It comes in pieces, as the network has them.
                     async for chunk in response.content.iter_any():
@@ -191,8 +147,12 @@ class Storage:
 
     async def put(self, key: str, body: bytes, content_type: str) -> None:
         """Write a small object."""
-        with _Translated():
-            await self._client._put_object(self._bucket, key, body, {"Content-Type": content_type})  # noqa: SLF001
+
+        async def once() -> None:
+            with Translated():
+                await self._client._put_object(self._bucket, key, body, {"Content-Type": content_type})  # noqa: SLF001
+
+        await _patiently(once)
 
     async def download(
         self,
@@ -215,7 +175,7 @@ class Storage:
             OSError: the file could not be written.
         """
         size = 0
-        with _Translated():
+        with Translated():
             response = await self._open(key)
         async with response, await anyio.open_file(path, "xb") as file:
             if max_size is not None and (response.content_length or 0) > max_size:
@@ -231,9 +191,13 @@ class Storage:
     async def upload(self, path: Path, key: str, content_type: str) -> int:
         """Stream the file `path` into `key`; bytes written.  The object appears whole or not at all."""
         size = (await asyncio.to_thread(path.stat)).st_size
+        await _patiently(lambda: self._upload_once(path, key, content_type, size))
+        return size
+
+    async def _upload_once(self, path: Path, key: str, content_type: str, size: int) -> None:
         file = await asyncio.to_thread(path.open, "rb")
         try:
-            with _Translated():
+            with Translated():
                 await self._client.put_object(
                     self._bucket,
                     key,
@@ -246,20 +210,19 @@ class Storage:
                 )
         finally:
             await asyncio.to_thread(file.close)
-        return size
 
     async def remove(self, *keys: str) -> None:
         """Remove the objects; those that are not there are no error."""
         for key in keys:
             try:
-                with _Translated():
+                with Translated():
                     await self._client.remove_object(self._bucket, key)
             except ObjectMissingError:
                 continue
 
     async def list_objects(self, prefix: str) -> AsyncIterator[ObjectInfo]:
         """Every object whose key begins with `prefix`."""
-        with _Translated():
+        with Translated():
             async for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=True):
                 if not found.is_dir:
                     yield _info(str(found.object_name), found)
@@ -291,7 +254,7 @@ class Storage:
 
     async def create_multipart(self, key: str, content_type: str) -> str:
         """Begin a multipart upload of `key`; its id."""
-        with _Translated():
+        with Translated():
             upload_id = await self._client._create_multipart_upload(  # noqa: SLF001 -- there is no public way
                 self._bucket, key, {"Content-Type": content_type}
             )
@@ -302,7 +265,7 @@ class Storage:
         parts: list[UploadedPart] = []
         marker = None
         while True:
-            with _Translated():
+            with Translated():
                 page = await self._client._list_parts(  # noqa: SLF001
                     self._bucket, key, upload_id, part_number_marker=marker
                 )
@@ -313,7 +276,7 @@ class Storage:
 
     async def complete_multipart(self, key: str, upload_id: str, parts: list[tuple[int, str]]) -> None:
         """Make the object of its parts, given as (number, etag)."""
-        with _Translated():
+        with Translated():
             await self._client._complete_multipart_upload(  # noqa: SLF001
                 self._bucket, key, upload_id, [Part(number, etag.strip('"')) for number, etag in parts]
             )
@@ -321,7 +284,7 @@ class Storage:
     async def abort_multipart(self, key: str, upload_id: str) -> None:
         """Give up a multipart upload; one that is not there is no error."""
         try:
-            with _Translated():
+            with Translated():
                 await self._client._abort_multipart_upload(self._bucket, key, upload_id)  # noqa: SLF001
         except ObjectMissingError:
             return
@@ -329,7 +292,7 @@ class Storage:
     async def list_multiparts(self, prefix: str = "") -> list[OpenUpload]:
         """The first thousand multipart uploads under `prefix` that are still open."""
         try:
-            with _Translated():
+            with Translated():
                 page = await self._client._list_multipart_uploads(self._bucket, prefix=prefix)  # noqa: SLF001
         except ObjectMissingError:  # some stores say "no such upload" where there are none
             return []
@@ -364,10 +327,25 @@ class Storage:
         )
 
 
+async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
+    """Do a write that may be done twice; again after a moment, if the store stumbles over it."""
+    for pause_s in _PAUSES_S:
+        try:
+            await write()
+        except StorageRefusedError:
+            raise
+        except StorageError as error:
+            log.info("store_stumbled", error=repr(error))
+            await asyncio.sleep(uniform(pause_s / 2, pause_s))
+        else:
+            return
+    await write()
+
+
 async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
     chunks = response.content.iter_chunked(_CHUNK)
     while True:
-        with _Translated():
+        with Translated():
             try:
                 chunk = await anext(chunks)
             except StopAsyncIteration:
