@@ -2,7 +2,7 @@
 # arguments: `make up HTTP_PORT=9090 DATA_DIR=/srv/video`.
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench chaos docs lock clean
+.PHONY: help up demo test lint bench chaos docs dashboards sbom lock clean
 
 RUN := .venv/bin/python
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
@@ -43,12 +43,21 @@ docs: ## Write the pages that are made from the code
 	@sh deploy/embedded/bootstrap.sh dev
 	$(RUN) docs/generate.py
 
+dashboards: ## Write grafana/ from its source
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m deploy.observability
+
+sbom: ## Write the bills of materials and docs/licences.md
+	@sh deploy/embedded/bootstrap.sh dev
+	$(RUN) -m deploy.supply
+
 lock: ## Pin what pyproject.toml asks for, with hashes and no index
 	@.venv/bin/python -m pip install --quiet uv
 	.venv/bin/uv pip compile pyproject.toml --extra embedded $(LOCK) -o requirements.lock
 	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev $(LOCK) -o requirements-dev.lock
 	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev --group bench $(LOCK) \
 		-o requirements-bench.lock
+	@echo "Now: make sbom"
 
 clean: ## Remove what was installed and built in the checkout; the data in .data stay
 	rm -rf .venv static/node_modules static/dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

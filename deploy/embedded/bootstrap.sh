@@ -48,6 +48,8 @@ missing_packages() {
     if [ "$mode" != run ]; then
         have chromium || echo chromium
         have promtool || echo prometheus
+        have amtool || echo prometheus-alertmanager
+        have envsubst || echo gettext-base
         have curl || echo curl
         have jq || echo jq
         ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || echo postgresql

@@ -15,14 +15,26 @@ import aio_pika
 import aiormq
 import anyio
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aiormq.exceptions import AMQPError, DeliveryError
+from aiormq.exceptions import DeliveryError
 from aiormq.exceptions import PublishError as _AiormqPublishError
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
 from services.common import metrics, topology
 from services.common.batch import Outgoing, publish_batch
+from services.common.delivery import BROKER_ERRORS, Delivery
 from services.common.logs import get_logger
+
+__all__ = [
+    "BROKER_ERRORS",
+    "HEARTBEAT_S",
+    "Bus",
+    "Delivery",
+    "PublishError",
+    "StreamOffset",
+    "UnroutableError",
+    "declare",
+]
 
 log = get_logger(__name__)
 
@@ -30,9 +42,6 @@ HEARTBEAT_S: Final = 15
 _CONNECT_TIMEOUT_S: Final = 10.0
 _CLOSE_TIMEOUT_S: Final = 2.0
 _BACKOFF_S: Final = (0.1, 5.0)  # first and longest pause between attempts, each jittered
-
-# What a broken or refusing broker makes the library raise.
-BROKER_ERRORS: Final = (AMQPError, ConnectionError, OSError, asyncio.TimeoutError, RuntimeError)
 
 StreamOffset = str | int | datetime
 
@@ -43,79 +52,6 @@ class PublishError(Exception):
 
 class UnroutableError(PublishError):
     """No queue would take the message: it is certain that nobody has it."""
-
-
-class Delivery:
-    """A message from a queue, and the three things that can be done with it."""
-
-    __slots__ = ("_message",)
-
-    def __init__(self, message: AbstractIncomingMessage) -> None:
-        self._message = message
-
-    @property
-    def body(self) -> bytes:
-        """The payload."""
-        return self._message.body
-
-    @property
-    def headers(self) -> Mapping[str, Any]:
-        """The AMQP headers."""
-        return self._message.headers or {}
-
-    @property
-    def routing_key(self) -> str:
-        """The routing key it was published with."""
-        return self._message.routing_key or ""
-
-    @property
-    def message_id(self) -> str | None:
-        """The publisher's id for it."""
-        return self._message.message_id
-
-    @property
-    def reply_to(self) -> str | None:
-        """The queue in which an answer is awaited."""
-        return self._message.reply_to
-
-    @property
-    def redelivered(self) -> bool:
-        """True if it has been delivered before."""
-        return bool(self._message.redelivered)
-
-    @property
-    def delivery_count(self) -> int:
-        """How often it came back unacknowledged, 0 at first."""
-        count = self.headers.get("x-delivery-count")
-        if isinstance(count, int):
-            return count
-        return int(self.redelivered)
-
-    @property
-    def offset(self) -> int:
-        """Its place in the stream."""
-        return int(self.headers["x-stream-offset"])
-
-    async def ack(self, *, multiple: bool = False) -> bool:
-        """Done with it (`multiple`: and with all before it on this consumer)."""
-        return await self._settle("ack", multiple=multiple)
-
-    async def reject(self) -> bool:
-        """Send it to the dead letters."""
-        return await self._settle("reject", requeue=False)
-
-    async def requeue(self) -> bool:
-        """Give it back, to be delivered again."""
-        return await self._settle("reject", requeue=True)
-
-    async def _settle(self, how: str, **arguments: bool) -> bool:
-        # The channel it came by may be gone; then the broker has it back already and will deliver it again.
-        try:
-            await getattr(self._message, how)(**arguments)
-        except BROKER_ERRORS as error:
-            log.info("delivery_lost", routing_key=self.routing_key, action=how, error=repr(error))
-            return False
-        return True
 
 
 class Bus:
