@@ -60,9 +60,9 @@ def read(path: Path) -> Page:
         if language == "bash":
             page.commands.append(Commands(text))
         elif language in _PROGRAMS:
-            name = _NAME.match(text)
-            assert name, f"{path.name}: the first line of a program names its file:\n{text}"
-            page.programs[name[1]] = text
+            named = _NAME.match(text)
+            assert named, f"{path.name}: the first line of a program names its file:\n{text}"
+            page.programs[named[1]] = text
         elif language in _OUTPUTS:
             assert page.commands, f"{path.name}: nothing was run that could write this:\n{text}"
             page.commands[-1].expected.append(text)
