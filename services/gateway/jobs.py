@@ -19,7 +19,7 @@ from services.gateway.parsing import invalid, read_body
 from services.gateway.store.creation import KeyReusedError, Made, NewJob
 from services.gateway.store.creation import create_jobs as creation
 from services.gateway.store.engine import StoreRefusedError
-from services.gateway.store.rows import etag, new_row, render, storable
+from services.gateway.store.rows import etag, new_row, storable
 from services.gateway.uploads import too_large
 
 
@@ -95,9 +95,8 @@ async def create_job(call: Call) -> web.Response:
         await check_input(call, wanted.input_path)
         await call.gateway.queued_jobs.take(call.tenant)
         job = new_job(call.tenant, wanted)
-        response = orjson.dumps(render(job))
         try:
-            made = await _make(call, NewJob(job, response, key))
+            made = await _make(call, NewJob(job, key))
         except KeyReusedError:
             raise Problem(422, "This Idempotency-Key was used before, for another request.") from None
     if made.replayed:

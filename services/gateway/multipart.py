@@ -43,7 +43,7 @@ async def begin(call: Call) -> web.Response:
     await call.gateway.open_uploads.take(call.tenant)
     key = upload_key(call.tenant, wanted.filename)
     upload_id = await call.gateway.storage.create_multipart(key, wanted.type)
-    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key, upload_id))
+    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key, wanted.filename, upload_id))
     return json_response({"key": key, "uploadId": upload_id, "bucket": call.gateway.settings.s3_bucket})
 
 
@@ -110,6 +110,6 @@ async def form_parameters(call: Call) -> web.Response:
     key = upload_key(call.tenant, wanted.filename)
     expires_s = int(settings.upload_url_ttl)
     fields = post_policy(settings, key, wanted.type, settings.max_upload_size, expires_s)
-    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key))
+    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key, wanted.filename))
     url = f"{store_base(call.request, settings)}/{settings.s3_bucket}"
     return json_response({"method": "POST", "url": url, "fields": fields, "expires": expires_s})

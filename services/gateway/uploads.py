@@ -14,6 +14,7 @@ from services.gateway.context import Call
 from services.gateway.models import UploadRequest
 from services.gateway.parsing import invalid, read_body
 from services.gateway.signing import presign_put
+from services.gateway.store.rows import storable
 from services.gateway.store.schema import uploads
 from services.gateway.store.writer import Transaction
 from services.gateway.urls import store_base
@@ -25,13 +26,21 @@ class NewUpload:
 
     tenant: str
     key: str
+    filename: str
     upload_id: str | None = None
 
 
 def note_uploads(tx: Transaction, items: Sequence[NewUpload]) -> list[Exception | None]:
     """Remember uploads, so that those that never become a job can be counted and collected."""
     rows = [
-        {"key": item.key, "tenant": item.tenant, "upload_id": item.upload_id, "created_at": tx.now} for item in items
+        {
+            "key": item.key,
+            "tenant": item.tenant,
+            "filename": storable(item.filename),
+            "upload_id": item.upload_id,
+            "created_at": tx.now,
+        }
+        for item in items
     ]
     tx.conn.execute(insert(uploads), rows)
     return [None] * len(items)
@@ -62,7 +71,7 @@ async def request_upload(call: Call) -> web.Response:
         expires_s,
         signed_headers={"Content-Length": str(wanted.size)} if wanted.size else {},
     )
-    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key))
+    await call.gateway.store.write(note_uploads, NewUpload(call.tenant, key, wanted.filename))
     body = {
         "input_path": key,
         "method": "PUT",

@@ -4,14 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import orjson
 from sqlalchemy import bindparam, delete, insert, select, tuple_
 
 from services.gateway import outgoing
 from services.gateway.store.bulk import insert_rows
+from services.gateway.store.rows import render
 from services.gateway.store.schema import idempotency, jobs, uploads
 from services.gateway.store.writer import Transaction
 
-_USED: Final = delete(uploads).where(uploads.c.key.in_(bindparam("keys", expanding=True)))
+_USED: Final = (
+    delete(uploads)
+    .where(uploads.c.key.in_(bindparam("keys", expanding=True)))
+    .returning(uploads.c.key, uploads.c.filename)
+)
 
 
 class KeyReusedError(Exception):
@@ -30,16 +36,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be made, by its row, and the body of the answer that says so."""
+    """A job to be made, by its row."""
 
     row: dict[str, Any]
-    response: bytes
     key: Key | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The answer; `replayed` if it is the one given before."""
+    """The body of the answer, the job as it was made; `replayed` if it is the one given before."""
 
     response: bytes
     replayed: bool = False
@@ -48,15 +53,19 @@ class Made:
 def create_jobs(tx: Transaction, items: Sequence[NewJob]) -> list[Made | Exception]:
     """Make the jobs; an item whose key is known gets the answer of then."""
     known = _known_keys(tx, [item.key for item in items if item.key is not None])
+    names = _names(tx, items)
     results: list[Made | Exception] = []
-    fresh: list[NewJob] = []
+    fresh: list[tuple[NewJob, bytes]] = []
     for item in items:
         found = known.get((item.key.tenant, item.key.key)) if item.key else None
         if found is None:
-            results.append(Made(item.response))
-            fresh.append(item)
+            if item.row["filename"] is None:
+                item.row["filename"] = names.get(item.row["input_path"])
+            response = orjson.dumps(render(item.row))
+            results.append(Made(response))
+            fresh.append((item, response))
             if item.key:
-                known[item.key.tenant, item.key.key] = (item.key.fingerprint, item.response)
+                known[item.key.tenant, item.key.key] = (item.key.fingerprint, response)
         elif item.key and found[0] != item.key.fingerprint:
             results.append(KeyReusedError())
         else:
@@ -74,25 +83,30 @@ def _known_keys(tx: Transaction, keys: Sequence[Key]) -> dict[tuple[str, str], t
     return {(row["tenant"], row["key"]): (row["fingerprint"], row["response"]) for row in rows}
 
 
-def _insert(tx: Transaction, items: Sequence[NewJob]) -> None:
+def _names(tx: Transaction, items: Sequence[NewJob]) -> dict[str, str | None]:
+    """The names given for the uploads that now become jobs, and are open no more."""
+    keys = list({item.row["input_path"] for item in items})
+    return {row.key: row.filename for row in tx.conn.execute(_USED, {"keys": keys})}
+
+
+def _insert(tx: Transaction, items: Sequence[tuple[NewJob, bytes]]) -> None:
     if not items:
         return
-    insert_rows(tx.conn, jobs, [item.row for item in items])
-    tx.conn.execute(_USED, {"keys": list({item.row["input_path"] for item in items})})
+    insert_rows(tx.conn, jobs, [item.row for item, _ in items])
     keys = [
         {
             "tenant": item.key.tenant,
             "key": item.key.key,
             "fingerprint": item.key.fingerprint,
             "job_id": item.row["job_id"],
-            "response": item.response,
+            "response": response,
             "created_at": tx.now,
         }
-        for item in items
+        for item, response in items
         if item.key
     ]
     if keys:
         tx.conn.execute(insert(idempotency), keys)
-    for item in items:
+    for item, _ in items:
         outgoing.send_work(tx, item.row)
         outgoing.send_queued(tx, item.row)

@@ -96,6 +96,7 @@ uploads = Table(
     Column("tenant", String(63), nullable=False, index=True),
     Column("created_at", TIME, nullable=False, index=True),
     Column("upload_id", Text),
+    Column("filename", Text),
 )
 
 # Objects of deleted jobs that are still to be removed from the store.

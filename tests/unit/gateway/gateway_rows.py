@@ -61,7 +61,7 @@ def job(job_id: str = "job-1", **fields: Any) -> JobState:
 def put(conn: Connection, *states: JobState) -> None:
     """Jobs as POST /jobs makes them, their messages sent already."""
     for state in states:
-        perform(conn, create_jobs, NewJob(encode(state), b"{}"))
+        perform(conn, create_jobs, NewJob(encode(state)))
     conn.execute(outbox.delete())
 
 

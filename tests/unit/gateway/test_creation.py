@@ -16,9 +16,11 @@ from tests.unit.gateway.gateway_rows import EARLIER, LATER, THEN, get, job, sent
 
 def new(job_id: str = "job-1", key: Any = None, fingerprint: str = "f", expired: str = EARLIER, **fields: Any) -> Any:
     state = job(job_id, **fields)
-    row = encode(state)
-    response = orjson.dumps(render(row))
-    return NewJob(row, response, Key("default", key, fingerprint, expired) if key else None)
+    return NewJob(encode(state), Key("default", key, fingerprint, expired) if key else None)
+
+
+def answer(job_id: str = "job-1") -> bytes:
+    return orjson.dumps(render(encode(job(job_id))))
 
 
 def count(conn: Connection, table: Table) -> Any:
@@ -40,15 +42,15 @@ def test_the_row_and_its_messages_are_one(conn: Connection) -> None:
 
 def test_the_same_key_and_request_give_the_same_answer(conn: Connection) -> None:
     first, again = new(key="k"), new("job-2", key="k")
-    assert perform(conn, create_jobs, first) == [Made(first.response)]
-    assert perform(conn, create_jobs, again) == [Made(first.response, replayed=True)]
+    assert perform(conn, create_jobs, first) == [Made(answer())]
+    assert perform(conn, create_jobs, again) == [Made(answer(), replayed=True)]
     assert count(conn, jobs) == 1
     assert len(sent(conn)) == 2
 
 
 def test_even_at_the_same_moment(conn: Connection) -> None:
     first, again = new(key="k"), new("job-2", key="k")
-    assert perform(conn, create_jobs, first, again) == [Made(first.response), Made(first.response, replayed=True)]
+    assert perform(conn, create_jobs, first, again) == [Made(answer()), Made(answer(), replayed=True)]
     assert count(conn, jobs) == 1
 
 
@@ -61,8 +63,8 @@ def test_the_same_key_for_another_request_is_refused(conn: Connection) -> None:
 
 def test_keys_are_each_tenants_own(conn: Connection) -> None:
     perform(conn, create_jobs, new(key="k"))
-    theirs = NewJob(encode(job("job-2", tenant="acme")), b"{}", Key("acme", "k", "g", EARLIER))
-    assert perform(conn, create_jobs, theirs) == [Made(b"{}")]
+    theirs = NewJob(encode(job("job-2", tenant="acme")), Key("acme", "k", "g", EARLIER))
+    assert perform(conn, create_jobs, theirs) == [Made(answer("job-2"))]
 
 
 def test_a_key_that_is_too_old_counts_no_more(conn: Connection) -> None:
@@ -72,7 +74,7 @@ def test_a_key_that_is_too_old_counts_no_more(conn: Connection) -> None:
         )
     )
     fresh = new(key="k", expired=THEN)
-    assert perform(conn, create_jobs, fresh) == [Made(fresh.response)]
+    assert perform(conn, create_jobs, fresh) == [Made(answer())]
     assert conn.execute(select(idempotency.c.job_id)).scalars().all() == ["job-1"]
 
 
@@ -81,3 +83,12 @@ def test_an_upload_that_became_a_job_is_no_longer_open(conn: Connection) -> None
     conn.execute(insert(uploads), [{"key": key, "tenant": "default", "created_at": LATER} for key in keys])
     perform(conn, create_jobs, new())
     assert conn.execute(select(uploads.c.key)).scalars().all() == ["uploads/other.avi"]
+
+
+def test_a_job_without_a_name_takes_that_of_its_upload(conn: Connection) -> None:
+    row = {"key": "uploads/job-1.avi", "tenant": "default", "created_at": LATER, "filename": "Ferien.avi"}
+    conn.execute(insert(uploads), [row])
+    [made] = perform(conn, create_jobs, new(filename=None))
+    assert isinstance(made, Made)
+    assert orjson.loads(made.response)["filename"] == get(conn)["filename"] == "Ferien.avi"
+    assert [message["filename"] for _, message in sent(conn)] == ["Ferien.avi"] * 2

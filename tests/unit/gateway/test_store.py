@@ -51,7 +51,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 
 def new(job_id: str, **fields: Any) -> Any:
     state = job(job_id, **fields)
-    return NewJob(encode(state), b"{}")
+    return NewJob(encode(state))
 
 
 def count(conn: Connection) -> Any:
