@@ -1,6 +1,7 @@
 """The embedded run as a person meets it: a program in the foreground, its lines, its end."""
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -275,7 +276,7 @@ async def test_a_child_that_never_gets_ready_ends_the_run_with_the_end_of_its_lo
 async def test_a_child_that_keeps_dying_ends_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Ready, and gone at the first connection: which is the probe's.
     serve_once = "import socket,time; s=socket.create_server(('127.0.0.1', PORT)); s.accept(); time.sleep(.3)"
-    spec = child(tmp_path, f'exec {sys.executable} -c "{serve_once}"')
+    spec = child(tmp_path, f'exec {shlex.quote(sys.executable)} -c "{serve_once}"')
     policy = RestartPolicy(first_delay_s=0.01, max_deaths=3)
     with Guardian() as guardian, pytest.raises(RunFailedError, match="3 times"):
         await Supervisor([spec], guardian, Console(), policy).run("Ready")
