@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -38,6 +39,16 @@ def parse_seconds(value: Any) -> Any:
     if match is None:
         raise ValueError("write a time such as 90, 90s, 15m or 2h")
     return float(match[1]) * _SECONDS_UNITS[match[2].lower() if match[2] else None]
+
+
+def is_loopback(host: str) -> bool:
+    """True if only programs of this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _http_url(value: str) -> str:

@@ -1,25 +1,14 @@
 """What the gateway is told by its environment."""
 
-from ipaddress import ip_address
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from services.common.settings import CommonSettings, HttpUrl, Port, Seconds
+from services.common.settings import CommonSettings, HttpUrl, Port, Seconds, is_loopback
 
 _DEFAULT_LIMITS = {"requests": 200.0, "uploads": 1000, "jobs": 10_000}
-
-
-def is_loopback(host: str) -> bool:
-    """True if only programs of this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class GatewaySettings(CommonSettings):

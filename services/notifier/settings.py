@@ -1,13 +1,12 @@
 """What the notifier is told by its environment."""
 
-from ipaddress import ip_address
 from secrets import token_urlsafe
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import NoDecode
 
-from services.common.settings import ByteSize, CommonSettings, Port, Seconds
+from services.common.settings import ByteSize, CommonSettings, Port, Seconds, is_loopback
 from services.notifier.limits import HubConfig
 
 
@@ -15,15 +14,6 @@ def _split(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(part for part in value.replace(",", " ").split() if part)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
@@ -77,7 +67,7 @@ class NotifierSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.auth == "none" and not self.allow_anonymous and not _is_loopback(self.notifier_host):
+        if self.auth == "none" and not self.allow_anonymous and not is_loopback(self.notifier_host):
             raise ValueError(
                 f"AUTH=none on {self.notifier_host} would let anyone who reaches this machine watch: set AUTH=api_key "
                 "or AUTH=jwt, or say ALLOW_ANONYMOUS=true if that is wanted"
@@ -89,7 +79,7 @@ class NotifierSettings(CommonSettings):
     @property
     def forwarded_trusted(self) -> bool:
         """True if the `X-Forwarded-` headers are the front door's own."""
-        return _is_loopback(self.notifier_host) if self.trust_forwarded is None else self.trust_forwarded
+        return is_loopback(self.notifier_host) if self.trust_forwarded is None else self.trust_forwarded
 
     @property
     def tenant_connections(self) -> int:
