@@ -27,8 +27,7 @@ class Bare:
 
     async def run(self, directory: Path) -> float:
         """Run them in a fresh `directory`; seconds, the copying of the input aside."""
-        directory.mkdir(parents=True)
-        os.link(self.source, directory / "input")
+        prepare(self.source, directory)
         begun = perf_counter()
         for command in self.commands:
             process = await asyncio.create_subprocess_exec(
@@ -41,6 +40,11 @@ class Bare:
         return seconds
 
 
+def prepare(source: Path, directory: Path) -> None:
+    directory.mkdir(parents=True)
+    os.link(source, directory / "input")
+
+
 async def commands_for(
     source: Path, output_format: str, options: dict[str, Any], *, concurrency: int, directory: Path
 ) -> Bare:
@@ -48,8 +52,7 @@ async def commands_for(
     settings = TranscoderSettings(worker_concurrency=concurrency)
     tools = await discover(sandbox="none")
     place = directory / "plan"
-    place.mkdir(parents=True)
-    os.link(source, place / "input")
+    prepare(source, place)
     able = hwaccel.capabilities(tools, None, frozenset(), ffmpeg_threads(settings))
     info = await probe(place / "input", tools)
     plan = make_plan(info, output_format, parse_options(options), able=able, source="input", loudness=None)

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+from pathlib import Path
 
 import pika
 from minio import Minio
@@ -33,7 +34,7 @@ def set_status(job_id, status):
 
 def convert(job):
     with tempfile.TemporaryDirectory() as directory:
-        source = f"{directory}/in{os.path.splitext(job['input_path'])[1]}"
+        source = f"{directory}/in{Path(job['input_path']).suffix}"
         result = f"{directory}/out.{job['output_format']}"
         store.fget_object("videos", job["input_path"], source)
         subprocess.run(["ffmpeg", "-v", "error", "-nostdin", "-y", "-i", source, *ENCODING, result], check=True)

@@ -200,7 +200,12 @@ class Worker:
         if kept is not None:
             log.info("job_done_before")
             return kept.model_copy(update={"attempt": work.attempt})
-        await self._pipeline.inspect(work)
+        try:
+            await self._pipeline.inspect(work)
+        except JobFailure:
+            # Who has never heard of the job learns what it was about before it fails.
+            async with reporter.reporting():
+                raise
         if work.deliveries:
             await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
         log.info("job_started", input_path=work.input_path, output_format=work.output_format)

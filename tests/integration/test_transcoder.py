@@ -92,6 +92,8 @@ async def test_what_is_no_media_fails_at_once_with_a_sentence(
 async def test_a_missing_input_is_said(transcoder: Stack, watcher: Watcher):
     failed = await watcher.outcome(await watcher.request("uploads/nowhere.mp4"))
     assert failed["error"]["code"] == "input_missing"
+    (started,) = watcher.of(failed["job_id"], "started")
+    assert started["input_path"] == "uploads/nowhere.mp4"
 
 
 async def test_a_body_that_is_no_json_goes_to_the_dead_letters_alone(
