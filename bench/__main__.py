@@ -9,6 +9,8 @@ from typing import Any, Final
 import orjson
 import uvloop
 
+from services.common import logs
+
 Figures = list[dict[str, Any]]
 Measure = Callable[[], Figures | Coroutine[Any, Any, Figures]]
 
@@ -45,6 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", type=_names, default=list(BENCHES), metavar="NAME[,NAME]", help=", ".join(BENCHES))
     arguments = parser.parse_args()
+    logs.configure("bench", level="error")  # to stderr: what is printed is figures alone
     for name in arguments.only:
         module, function = BENCHES[name]
         measure: Measure = getattr(import_module(module), function)
