@@ -13,7 +13,7 @@ _X265: Final = {"fast": ("veryfast", 28), "balanced": ("fast", 26), "best": ("me
 _SVT: Final = {"fast": ("11", 38), "balanced": ("9", 34), "best": ("6", 26)}
 _VP9: Final = {"fast": ("8", 36), "balanced": ("5", 33), "best": ("2", 27)}
 _MPEG4: Final = {"fast": 6, "balanced": 4, "best": 2}
-_WEBP: Final = {"fast": ("2", 65), "balanced": ("4", 75), "best": ("6", 90)}
+_WEBP: Final = {"fast": ("2", 65), "balanced": ("4", 75), "best": ("4", 90)}
 
 _SMALLEST_HEVC: Final = 16
 _SMALLEST_SVT: Final = 64
