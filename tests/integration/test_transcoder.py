@@ -194,6 +194,21 @@ async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used
     assert max(percents) <= 99.9
 
 
+async def test_a_second_signal_hurries(own_stack: Stack, watcher: Watcher, media: MediaFiles):
+    await own_stack.stop("transcoder")
+    await own_stack.start("transcoder", env={"DRAIN_TIMEOUT": "600"})
+    job_id = await watcher.request(await watcher.put(media.slow(12)))
+    await eventually(lambda: any((e["progress"]["percent"] or 0) > 0 for e in watcher.of(job_id, "progress")))
+    own_stack.kill("transcoder", signal.SIGTERM)
+    await eventually(lambda: "draining" in own_stack.log("transcoder"))
+    assert own_stack.running("transcoder")
+    own_stack.kill("transcoder", signal.SIGTERM)
+    assert await own_stack.exited("transcoder", timeout=15) == 0
+    await watcher.cancel(job_id)
+    await own_stack.start("transcoder", env={"DRAIN_TIMEOUT": "5"})
+    assert (await watcher.outcome(job_id))["type"] == "job.cancelled"
+
+
 async def test_a_transcoder_without_room_leaves_the_job_to_others(
     own_stack: Stack, watcher: Watcher, media: MediaFiles
 ):
