@@ -1,7 +1,6 @@
 """POST /jobs: from a stored object and a wish to a queued job."""
 
 from typing import Any
-from uuid import uuid4
 
 import orjson
 from aiohttp import web
@@ -14,6 +13,7 @@ from services.common.options import OptionsError, check, parse_options
 from services.common.web import Problem
 from services.gateway.context import Call
 from services.gateway.idempotency import remembered
+from services.gateway.ids import new_job_id
 from services.gateway.models import JobRequest
 from services.gateway.parsing import invalid, read_body
 from services.gateway.store.creation import KeyReusedError, Made, NewJob
@@ -60,7 +60,7 @@ async def check_input(call: Call, input_path: str) -> None:
 
 def new_job(tenant: str, wanted: JobRequest) -> dict[str, Any]:
     """The row of the job at its beginning."""
-    job_id, moment = str(uuid4()), timestamp(now())
+    job_id, moment = new_job_id(), timestamp(now())
     return new_row(
         wanted.options,
         job_id=job_id,

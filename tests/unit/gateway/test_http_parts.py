@@ -5,6 +5,7 @@ import re
 from base64 import b64decode
 from datetime import UTC, datetime
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import orjson
 import pytest
@@ -17,6 +18,7 @@ from services.common.settings import CommonSettings
 from services.common.storage import ObjectInfo
 from services.common.web import Problem
 from services.gateway.auth import hash_secret, new_key
+from services.gateway.ids import new_job_id
 from services.gateway.jobs import check_wishes
 from services.gateway.limits import CountLimit, RateLimit
 from services.gateway.models import JobRequest
@@ -286,3 +288,16 @@ def test_every_route_is_in_the_openapi_document() -> None:
     assert "$defs" not in str(document())
     names = set(re.findall(r"#/components/schemas/(\w+)", str(document())))
     assert names <= document()["components"]["schemas"].keys()
+
+
+def test_ids_of_jobs_are_uuids_that_rise_with_time() -> None:
+    made = [new_job_id() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    read = [UUID(job_id) for job_id in made]
+    assert {(one.version, one.variant) for one in read} == {(7, RFC_4122)}
+    assert [str(one) for one in read] == made
+    moments = [one.int >> 80 for one in read]
+    assert moments == sorted(moments)
+    assert abs(moments[0] / 1000 - datetime.now(UTC).timestamp()) < 60
+    # The bits that are not fixed take both values.
+    assert sum((one.int >> 64) & 0xFFF for one in read) / 1000 == pytest.approx(0x800, rel=0.2)
