@@ -58,7 +58,7 @@ async def system(*, concurrency: int) -> AsyncIterator[System]:
 
 
 @asynccontextmanager
-async def seed_workers(stack: Stack, database: Path, *, count: int) -> AsyncIterator[None]:
+async def seed_workers(stack: Stack, database: Path, *, count: int, encoding: str) -> AsyncIterator[None]:
     """The seed design's workers on the same broker and store."""
     s3 = stack.s3
     env = {
@@ -68,6 +68,7 @@ async def seed_workers(stack: Stack, database: Path, *, count: int) -> AsyncIter
         "S3_ACCESS_KEY": s3.access_key,
         "S3_SECRET_KEY": s3.secret_key,
         "PATH": stack.env["PATH"],
+        "ENCODING": encoding,
     }
     workers = [
         await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
 """The seed design's worker: one blocking consumer, one job at a time, the status written straight into SQLite.
 
-Environment: AMQP_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, and DATABASE, a file with a table
-`jobs(id, status, updated_at)`.
+Environment: AMQP_URL, S3_ENDPOINT, S3_ACCESS_KEY, S3_SECRET_KEY, ENCODING (ffmpeg's options), and DATABASE, a file
+with a table `jobs(id, status, updated_at)`.
 """
 
 import json
@@ -16,7 +16,7 @@ import pika
 from minio import Minio
 
 QUEUE = "seed-video-jobs"
-ENCODING = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "23", "-c:a", "aac")
+ENCODING = os.environ.get("ENCODING", "-c:v libx264 -preset veryfast -crf 23 -c:a aac").split()
 
 store = Minio(
     os.environ["S3_ENDPOINT"],
