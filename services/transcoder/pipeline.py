@@ -1,6 +1,5 @@
 """One run of one job, readable in order: download, convert, upload, keep the outcome."""
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
@@ -117,7 +116,8 @@ class Pipeline:
 
     async def _upload(self, work: WorkMessage, attempt: int, made: Conversion) -> Completed:
         with _timed(Stage.UPLOADING):
-            outputs = await asyncio.gather(*(self._put(work, file) for file in made.outputs))
+            # One after the other: where one fails, no other may still be on its way while they are removed.
+            outputs = [await self._put(work, file) for file in made.outputs]
         moment = now()
         outcome = Completed(
             job_id=work.job_id,
@@ -126,7 +126,7 @@ class Pipeline:
             seq=work.seq,
             time=moment,
             output_path=work.output_path,
-            outputs=list(outputs),
+            outputs=outputs,
             warnings=list(made.warnings),
             plan=made.plan,
             finished_at=moment,

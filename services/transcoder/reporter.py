@@ -123,8 +123,10 @@ class Reporter:
     async def _report(self, begun: asyncio.Event) -> None:
         moment = now()
         about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
-        await self._surely(Started(**self._head(moment), **about, started_at=moment))
-        begun.set()
+        try:
+            await self._surely(Started(**self._head(moment), **about, started_at=moment))
+        finally:
+            begun.set()  # also where telling failed: the run must not wait for what will never come
         while True:
             await self._changed.wait()
             self._changed.clear()
