@@ -42,7 +42,11 @@ class Sink(Protocol):
 
     @property
     def closed(self) -> bool:
-        """True once nothing may be written any more."""
+        """True once nothing may be written any more.
+
+        Also when the client has gone and nobody has noticed: uvloop raises for writes to a closed transport, and
+        that would end what was to be written to all others.
+        """
 
     def close(self, code: int, reason: str) -> None:
         """Say why, end the connection soon, whether the client answers or not."""

@@ -58,8 +58,8 @@ class EventStreamSink:
 
     @property
     def closed(self) -> bool:
-        """True once the stream is to end."""
-        return self.code is not None
+        """True once the stream is to end, or its client is gone."""
+        return self.code is not None or self._transport.is_closing()
 
     @property
     def waiting(self) -> bool:
@@ -69,8 +69,9 @@ class EventStreamSink:
     def open(self) -> None:
         """The headers are out."""
         self.pipe = self._transport
-        self.pipe.write(self._early.data)
-        if not self.closed:
+        if not self._transport.is_closing():
+            self.pipe.write(self._early.data)
+        if self.code is None:
             self.stirred.clear()
 
     def close(self, code: int, reason: str) -> None:  # noqa: ARG002 -- an event stream has no place for a reason

@@ -30,8 +30,8 @@ class WebSocketSink:
 
     @property
     def closed(self) -> bool:
-        """True once a close frame was sent, by us or by aiohttp."""
-        return self._closing or self._response.closed
+        """True once a close frame was sent, by us or by aiohttp, or the client is gone."""
+        return self._closing or self.pipe.is_closing() or self._response.closed
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and cut the connection if the client does not answer it."""

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
@@ -77,6 +78,21 @@ async def test_the_same_as_server_sent_events(own_stack: Stack, publisher: Publi
         assert (await source.until("subscribed"))["recovered"] is True
         await source.until("job.completed")
         assert [m["type"] for m in source.messages] == ["subscribed", "job.completed"]
+
+
+async def test_a_client_that_has_just_gone_takes_nobodys_events_with_it(own_stack: Stack, publisher: Publisher) -> None:
+    job = new_job()
+    await publisher.publish("queued", job)
+    async with listening(own_stack.notifier_url, f"?job_id={job}") as staying:
+        await staying.until("subscribed")
+        async with AsyncExitStack() as leaving:
+            for _ in range(20):
+                source = await leaving.enter_async_context(listening(own_stack.notifier_url, f"?job_id={job}"))
+                await source.until("subscribed")
+        await publisher.publish("started", job)
+        await staying.until("job.started")
+        await publisher.publish("completed", job)
+        await staying.until("job.completed")
 
 
 async def test_an_http_1_0_client_gets_its_events_unchunked(own_stack: Stack, publisher: Publisher) -> None:
