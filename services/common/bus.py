@@ -20,7 +20,7 @@ from aiormq.exceptions import PublishError as _AiormqPublishError
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
 
-from services.common import metrics, topology
+from services.common import metrics, topology, tracing
 from services.common.batch import Outgoing, publish_batch
 from services.common.delivery import BROKER_ERRORS, Delivery
 from services.common.logs import get_logger
@@ -128,7 +128,7 @@ class Bus:
             exchange: the exchange's name; empty for straight to the queue named by `routing_key`.
             routing_key: as the bindings read it.
             body: the payload, JSON.
-            headers: AMQP headers.
+            headers: AMQP headers, beside those of the present context (see `tracing`).
             message_id: for readers that remember what they have seen.
             reply_to: the queue in which an answer, under the same `message_id`, is awaited.
             timeout_s: how long to wait for the confirmation.
@@ -140,7 +140,7 @@ class Bus:
         properties = Basic.Properties(
             content_type="application/json",
             delivery_mode=2,
-            headers=dict(headers) if headers else None,
+            headers={**tracing.headers(), **(headers or {})} or None,
             message_id=message_id,
             reply_to=reply_to,
         )

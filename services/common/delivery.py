@@ -8,6 +8,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError
 
 from services.common.logs import get_logger
+from services.common.tracing import Context, from_headers
 
 log = get_logger(__name__)
 
@@ -32,6 +33,11 @@ class Delivery:
     def headers(self) -> Mapping[str, Any]:
         """The AMQP headers."""
         return self._message.headers or {}
+
+    @property
+    def origin(self) -> Context:
+        """The request and the trace that it carries; a new trace if it carries none."""
+        return from_headers(self.headers)
 
     @property
     def routing_key(self) -> str:

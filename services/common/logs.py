@@ -8,6 +8,8 @@ from typing import Any
 
 import structlog
 
+from services.common import tracing
+
 # Query strings of presigned URLs and tickets are credentials for as long as they live.
 _SECRET = re.compile(
     r"(?i)\b(X-Amz-(?:Signature|Credential|Security-Token)|ticket|token|password|secret|api[_-]?key)=[^&\s\"']+"
@@ -27,6 +29,12 @@ def _redact_values(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableM
     return event
 
 
+def _add_origin(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """The ids of the trace and the request, where the line does not name others itself."""
+    context = tracing.current()
+    return event if context is None else {**context.ids(), **event}
+
+
 def configure(service: str, *, level: str = "info", style: str = "auto") -> None:
     """Set up structlog and route the standard library's logging through it, to stderr.
 
@@ -38,6 +46,7 @@ def configure(service: str, *, level: str = "info", style: str = "auto") -> None
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
+        _add_origin,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

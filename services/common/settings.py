@@ -5,7 +5,7 @@ import re
 import sys
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,9 +57,16 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _http_base(value: str) -> str:
+    if not re.match(r"^https?://[^?#\s]+$", value):
+        raise ValueError("write http://host:port or https://host/path, without a query")
+    return value.rstrip("/")
+
+
 ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
 Seconds = Annotated[float, BeforeValidator(parse_seconds), Field(ge=0)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpBase = Annotated[str, AfterValidator(_http_base)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 
@@ -82,6 +89,11 @@ class CommonSettings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto",
         description="`json` one object a line, `console` for people, `auto` by whether stderr is a terminal",
+    )
+    otel_exporter_otlp_endpoint: HttpBase | None = Field(
+        None,
+        description="OpenTelemetry collector that spans go to (OTLP over HTTP, `http://collector:4318`); unset for "
+        "none. Needs `cloud-video-conversion[otel]`; the SDK's other `OTEL_` variables hold too",
     )
     max_retries: int = Field(3, ge=0, le=100, description="Automatic new attempts of a job after the first")
     job_timeout: Seconds = Field(
@@ -124,5 +136,10 @@ def load_or_exit(cls: type[Settings]) -> Settings:
     try:
         return load(cls)
     except SettingsError as error:
-        sys.stderr.write(f"These settings are wrong:\n{error}\n")
-        raise SystemExit(2) from None
+        refuse(error)
+
+
+def refuse(error: SettingsError) -> NoReturn:
+    """End a program that cannot begin: says what is wrong on stderr and exits with 2."""
+    sys.stderr.write(f"These settings are wrong:\n{error}\n")
+    raise SystemExit(2) from None

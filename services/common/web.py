@@ -1,7 +1,6 @@
 """What the HTTP faces of all services share: problem+json, request ids, health, readiness and metrics."""
 
 import asyncio
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from itertools import count
@@ -10,11 +9,10 @@ from uuid import uuid4
 
 import anyio
 import orjson
-import structlog
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from services.common import metrics
+from services.common import metrics, tracing
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
@@ -23,7 +21,6 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Check = Callable[[], Awaitable[str | None]]
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
-_REQUEST_ID = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
 _CHECK_TIMEOUT_S: Final = 2.0
 # Ids of requests that come without one: unique among processes by the first part, within one by the second.
 _RUN: Final = uuid4().hex[:16]
@@ -89,12 +86,13 @@ _DETAILS: Final = {
 
 @web.middleware
 async def errors_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Makes every error problem+json, ours and aiohttp's own, and gives every request an id."""
-    given = request.headers.get(REQUEST_ID_HEADER)
-    request_id = given if given and _REQUEST_ID.match(given) else f"{_RUN}{next(_request_numbers):08x}"
-    # Not unbound afterwards, which would cost more than all the rest here: the context is the connection's own, and
-    # its next request binds anew.
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    """Makes every error problem+json, ours and aiohttp's own, and gives every request an id and a trace."""
+    headers = request.headers
+    request_id = tracing.parse_request_id(headers.get(REQUEST_ID_HEADER)) or f"{_RUN}{next(_request_numbers):08x}"
+    traceparent = headers.get(tracing.TRACEPARENT)
+    tracestate = ",".join(headers.getall(tracing.TRACESTATE, ())) if traceparent else ""
+    # Not unbound afterwards: the context is the connection's own, and its next request binds anew.
+    tracing.bind(tracing.Context(request_id, traceparent, tracestate))
     response: web.StreamResponse
     try:
         response = await handler(request)

@@ -3,6 +3,7 @@
 import sys
 from functools import partial
 
+from services.common import telemetry
 from services.common.lifecycle import run_service
 from services.common.logs import configure
 from services.common.settings import load_or_exit
@@ -17,7 +18,8 @@ def main() -> None:
     # The database's thread gives the interpreter away with every row and wants it back at once; by default it would
     # wait 5 ms each time for a loop that is busy with requests.
     sys.setswitchinterval(0.0005)
-    run_service(partial(start, settings), deadline_s=settings.shutdown_timeout)
+    with telemetry.exporting("gateway", settings.otel_exporter_otlp_endpoint):
+        run_service(partial(start, settings), deadline_s=settings.shutdown_timeout)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from aiohttp import web as aiohttp_web
 
-from services.common import logs, metrics, web
+from services.common import logs, metrics, telemetry, web
 from services.common.bus import Bus
 from services.common.errors import ErrorCode
 from services.common.lifecycle import Service, Stop, run_service
@@ -57,9 +57,10 @@ def main() -> None:
     logs.configure("transcoder", level=settings.log_level, style=settings.log_format)
     workdir = WorkDir(settings.work_path)
     try:
-        run_service(
-            lambda service, stop: start(service, stop, settings, workdir),
-            deadline_s=settings.drain_timeout + settings.shutdown_timeout,
-        )
+        with telemetry.exporting("transcoder", settings.otel_exporter_otlp_endpoint):
+            run_service(
+                lambda service, stop: start(service, stop, settings, workdir),
+                deadline_s=settings.drain_timeout + settings.shutdown_timeout,
+            )
     finally:
         workdir.close()

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from services.common import topology
+from services.common import topology, tracing
 from services.common.bus import Bus, Delivery, PublishError
 from services.common.logs import get_logger
 from services.common.messages import CancelMessage
@@ -79,4 +79,5 @@ class Cancellations:
         self._known[message.job_id] = message
         if len(self._known) > _MOST:
             self._known.popitem(last=False)
-        self._on_cancel(message)
+        with tracing.bound(delivery.origin):  # of the request to cancel, not of the one that made the job
+            self._on_cancel(message)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import structlog
 
+from services.common import telemetry
 from services.common.errors import ErrorCode, JobFailure
 from services.common.formats import FORMATS
 from services.common.jobs import Plan, Progress, Stage, Warning_
@@ -77,9 +78,11 @@ class Converter:
         """
         wishes = _wishes(options)
         on_progress(Stage.PROBING, Progress())
-        info = await probe(source, self._tools)
+        with telemetry.span(Stage.PROBING):
+            info = await probe(source, self._tools)
         run = _Run(self._tools, self._able, self._bounds, source, workdir, info, wishes, output_format, on_progress)
-        return await run.convert()
+        with telemetry.span(Stage.TRANSCODING):
+            return await run.convert()
 
     async def preview(self, source: Path, output_format: str, options: Mapping[str, Any]) -> Preview:
         """What converting `source` would do, without doing it.

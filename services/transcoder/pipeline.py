@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
-from services.common import keys, metrics
+from services.common import keys, metrics, telemetry
 from services.common.errors import ErrorCode, JobFailure
 from services.common.jobs import Output, Plan, Progress, Stage, Warning_, now
 from services.common.logs import get_logger
@@ -69,7 +69,7 @@ class Pipeline:
         try:
             with self._inputs.directory(work.job_id) as directory:
                 on_progress(Stage.DOWNLOADING, Progress())
-                with _timed(Stage.DOWNLOADING):
+                with _timed(Stage.DOWNLOADING), telemetry.span(Stage.DOWNLOADING):
                     source = await self._inputs.fetch(work.input_path, directory)
                 with _timed(Stage.TRANSCODING):
                     made = await self._convert(source, directory, work.output_format, work.options, on_progress)
@@ -115,7 +115,7 @@ class Pipeline:
             log.warning("outputs_not_removed", error=repr(error))
 
     async def _upload(self, work: WorkMessage, attempt: int, made: Conversion) -> Completed:
-        with _timed(Stage.UPLOADING):
+        with _timed(Stage.UPLOADING), telemetry.span(Stage.UPLOADING):
             # One after the other: where one fails, no other may still be on its way while they are removed.
             outputs = [await self._put(work, file) for file in made.outputs]
         moment = now()

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
-from services.common import topology
+from services.common import topology, tracing
 from services.common.bus import Bus, Delivery, PublishError
 from services.common.errors import ErrorCode, JobFailure
 from services.common.logs import get_logger
@@ -40,6 +40,7 @@ class Planner:
         self._bus.spawn(self._answer(delivery))
 
     async def _answer(self, delivery: Delivery) -> None:
+        tracing.bind(delivery.origin)
         # Acknowledged first: the asker asks again rather than wait for a second try of ours.
         await delivery.ack()
         if delivery.reply_to is None:
@@ -69,6 +70,7 @@ class Planner:
         except Exception as error:  # a fault of ours is an answer too; the asker waits for one
             log.exception("plan_crashed")
             return PlanAnswer(error=JobFailure(ErrorCode.INTERNAL, detail=repr(error)).error)
+        log.info("plan_answered", input_path=request.input_path, output_format=request.output_format)
         return PlanAnswer(
             plan=preview.plan,
             warnings=list(preview.warnings),

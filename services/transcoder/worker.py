@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from pydantic import ValidationError
 
-from services.common import metrics, topology
+from services.common import metrics, telemetry, topology, tracing
 from services.common.bus import Bus, Delivery, PublishError
 from services.common.errors import ERRORS, ErrorCode, JobError, JobFailure
 from services.common.jobs import now
@@ -88,9 +88,11 @@ class Worker:
     def _on_cancel(self, message: CancelMessage) -> None:
         run = self._runs.get(message.job_id)
         if run is not None and run.work.attempt <= message.attempt:
+            log.info("run_stopped", job_id=message.job_id, attempt=run.work.attempt, reason=message.reason)
             run.stop(Abort.SUPERSEDED if message.reason == "superseded" else Abort.CANCELLED)
 
     async def _receive(self, delivery: Delivery) -> None:
+        tracing.bind(delivery.origin)  # all that is logged and sent from here on, by this task and those it starts
         try:
             work = WorkMessage.model_validate_json(delivery.body)
         except ValidationError as error:
@@ -120,7 +122,11 @@ class Worker:
         assert task is not None
         run = self._runs[work.job_id] = Run(work, delivery, task)
         metrics.WORKERS_BUSY.set({}, len(self._runs))
-        with structlog.contextvars.bound_contextvars(job_id=work.job_id, attempt=work.attempt, tenant=work.tenant):
+        about: dict[str, str | int] = {"job_id": work.job_id, "attempt": work.attempt, "tenant": work.tenant}
+        with (
+            structlog.contextvars.bound_contextvars(**about),
+            telemetry.span("process video-jobs", "consumer", **about),
+        ):
             try:
                 settlement = await self._decide(run, self._reporter(work, first=first))
             finally:
@@ -214,6 +220,7 @@ class Worker:
 
     async def _on_failure(self, work: WorkMessage, reporter: Reporter, failure: JobFailure) -> None:
         log.warning("job_failed", code=str(failure.code), detail=failure.detail[-2000:])
+        telemetry.fail(str(failure.code))
         used = work.retries + work.deliveries
         if not failure.transient or used >= self._settings.max_retries:
             await reporter.failed(failure.error)
@@ -231,6 +238,7 @@ class Worker:
                 "parked": 0,
             }
         )
+        log.info("job_retried", next_attempt=again.attempt, delay_s=delay_s)
         announcer = self._reporter(again, first=True)
         await announcer.retrying(failure.error, delay_s=float(delay_s))
         await self._publish_surely(topology.retry_queue(delay_s), again.model_copy(update={"seq": announcer.seq}))
