@@ -27,7 +27,11 @@ BENCHES: Final[dict[str, tuple[str, str]]] = {
     "clips": ("bench.convert.figures", "clips"),
     "overhead": ("bench.convert.figures", "overhead"),
     "copy": ("bench.convert.figures", "copy"),
+    "tuning": ("bench.convert.tuning", "tuning"),
 }
+# Measured only when named: it compares settings, not us with others.
+ON_REQUEST: Final = frozenset({"tuning"})
+_DEFAULT: Final = [name for name in BENCHES if name not in ON_REQUEST]
 
 
 def _line(figure: dict[str, Any]) -> str:
@@ -45,7 +49,7 @@ def _names(argument: str) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", type=_names, default=list(BENCHES), metavar="NAME[,NAME]", help=", ".join(BENCHES))
+    parser.add_argument("--only", type=_names, default=_DEFAULT, metavar="NAME[,NAME]", help=", ".join(BENCHES))
     arguments = parser.parse_args()
     logs.configure("bench", level="error")  # to stderr: what is printed is figures alone
     for name in arguments.only:

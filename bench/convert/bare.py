@@ -46,14 +46,20 @@ def prepare(source: Path, directory: Path) -> None:
 
 
 async def commands_for(
-    source: Path, output_format: str, options: dict[str, Any], *, concurrency: int, directory: Path
+    source: Path,
+    output_format: str,
+    options: dict[str, Any],
+    *,
+    concurrency: int,
+    directory: Path,
+    threads: int | None = None,
 ) -> Bare:
-    """What the transcoder at this concurrency would run for `source`."""
+    """What the transcoder at this concurrency would run for `source`; `threads` instead of its own choice."""
     settings = TranscoderSettings(worker_concurrency=concurrency)
     tools = await discover(sandbox="none")
     place = directory / "plan"
     prepare(source, place)
-    able = hwaccel.capabilities(tools, None, frozenset(), ffmpeg_threads(settings))
+    able = hwaccel.capabilities(tools, None, frozenset(), ffmpeg_threads(settings) if threads is None else threads)
     info = await probe(place / "input", tools)
     plan = make_plan(info, output_format, parse_options(options), able=able, source="input", loudness=None)
     shutil.rmtree(place)
