@@ -70,9 +70,8 @@ def changes(job: Mapping[str, Any] | None, event: Mapping[str, Any]) -> dict[str
 
 def _risen(job: Mapping[str, Any], event: Mapping[str, Any]) -> dict[str, Any]:
     progress = dict(event.get("progress") or {})
-    if event.get("attempt", 1) != job["attempt"]:
-        return progress
-    known = [p for p in (progress.get("percent"), (job.get("progress") or {}).get("percent")) if p is not None]
+    before = job.get("progress") or {} if event.get("attempt", 1) == job["attempt"] else {}
+    known = [p for p in (progress.get("percent"), before.get("percent")) if p is not None]
     if known:
         progress["percent"] = min(max(known), MAX_PERCENT_BEFORE_COMPLETED)
     return progress
