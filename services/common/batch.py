@@ -7,8 +7,8 @@ own writer; its channel numbers them and matches the broker's confirmations, as 
 
 import asyncio
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
@@ -21,25 +21,28 @@ _FRAME_END: Final = b"\xce"
 _METHOD, _HEADER, _BODY = 1, 2, 3
 _BASIC, _PUBLISH = 60, 40
 _MANDATORY: Final = 1
-# content-type, delivery-mode and message-id, in the order in which their values follow.
+# content-type, delivery-mode and message-id; headers, if there are any, come after the first of them.
 _FLAGS: Final = 0x8000 | 0x1000 | 0x0080
+_WITH_HEADERS: Final = 0x2000
 _PERSISTENT: Final = 2
 _CONTENT_TYPE: Final = b"application/json"
 # Larger ones would have to be cut into several frames; nothing here comes near.
 MAX_BODY: Final = 64 * 1024
 
 _frame_start = struct.Struct(">BHI").pack
+_length = struct.Struct(">I").pack
 _header_start = struct.Struct(">HHQH").pack
 _numbers = count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be published, persistent and mandatory."""
+    """A message to be published, persistent and mandatory; `headers` are ASCII."""
 
     exchange: str
     routing_key: str
     body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 def _short(text: bytes) -> bytes:
@@ -51,12 +54,24 @@ def _method_start(exchange: str) -> bytes:
     return struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange.encode())
 
 
+def _table(headers: Mapping[str, str]) -> bytes:
+    """A field table of long strings."""
+    entries = b"".join(
+        [
+            _short(name.encode()) + b"S" + _length(len(value)) + value
+            for name, value in ((name, text.encode()) for name, text in headers.items())
+        ]
+    )
+    return _length(len(entries)) + entries
+
+
 def encode(channel: int, message: Outgoing, message_id: bytes) -> bytes:
     """The AMQP 0-9-1 frames that publish `message` on channel number `channel`."""
     method = _method_start(message.exchange) + _short(message.routing_key.encode()) + bytes([_MANDATORY])
     header = (
-        _header_start(_BASIC, 0, len(message.body), _FLAGS)
+        _header_start(_BASIC, 0, len(message.body), _FLAGS | _WITH_HEADERS if message.headers else _FLAGS)
         + _short(_CONTENT_TYPE)
+        + (_table(message.headers) if message.headers else b"")
         + bytes([_PERSISTENT])
         + _short(message_id)
     )

@@ -156,6 +156,11 @@ def from_headers(headers: Mapping[str, Any]) -> Context:
     return Context(parse_request_id(given.get(REQUEST_ID)), given.get(TRACEPARENT), given.get(TRACESTATE, ""))
 
 
+def decode(text: str) -> Context:
+    """The context that `Context.encode` wrote down."""
+    return from_headers(orjson.loads(text))
+
+
 _current: Final[ContextVar[Context | None]] = ContextVar("tracing_context", default=None)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from services.common import tracing
 from services.common.logs import get_logger
 from services.common.storage import StorageError
 from services.common.web import Problem
@@ -30,14 +31,20 @@ _WHEN: Final = {
     "delete": "A job can't be deleted while it is being worked on; cancel it first",
 }
 
+_DONE: Final = {"cancel": "job_cancelled", "retry": "job_retried", "delete": "job_deleted"}
+
 
 async def _do(call: Call, name: str, operation: Operation[Which, JobState]) -> JobState:
     try:
-        return await call.gateway.store.write(operation, Which(call.tenant, job_id_of(call.request)))
+        state = await call.gateway.store.write(
+            operation, Which(call.tenant, job_id_of(call.request), tracing.encoded())
+        )
     except UnknownJobError:
         raise unknown_job() from None
     except IllegalTransitionError as error:
         raise Problem(409, f"{_WHEN[name]}: this one is {error.status}.") from None
+    log.info(_DONE[name], job_id=state["job_id"], attempt=state["attempt"], tenant=call.tenant)
+    return state
 
 
 def _accepted(state: JobState) -> web.Response:

@@ -9,7 +9,7 @@ import anyio
 import orjson
 from pydantic import ValidationError
 
-from services.common import metrics, topology
+from services.common import metrics, topology, tracing
 from services.common.bus import Bus, Delivery
 from services.common.errors import ErrorCode
 from services.common.jobs import DEFAULT_TENANT
@@ -28,7 +28,7 @@ _MAX_DELIVERIES: Final = topology.DELIVERY_LIMIT + 1
 _MAX_KEY: Final = 255
 
 
-def read_dead(body: bytes, routing_key: str, headers: Mapping[str, Any]) -> DeadMessage:
+def read_dead(body: bytes, routing_key: str, headers: Mapping[str, Any], origin: str | None = None) -> DeadMessage:
     """What a dead letter says, however little that is."""
     deliveries = headers.get("x-delivery-count")
     count = deliveries if isinstance(deliveries, int) else 0
@@ -36,9 +36,10 @@ def read_dead(body: bytes, routing_key: str, headers: Mapping[str, Any]) -> Dead
     try:
         work = WorkMessage.model_validate_json(body)
     except ValidationError:
-        return DeadMessage(body, key, ErrorCode.BAD_MESSAGE, DEFAULT_TENANT, _job_id(body), None, _MAX_DELIVERIES)
+        code, job_id = ErrorCode.BAD_MESSAGE, _job_id(body)
+        return DeadMessage(body, key, code, DEFAULT_TENANT, job_id, None, _MAX_DELIVERIES, origin)
     last = work.attempt + work.deliveries + min(count, _MAX_DELIVERIES)
-    return DeadMessage(body, key, ErrorCode.WORKER_LOST, work.tenant, work.job_id, work, last)
+    return DeadMessage(body, key, ErrorCode.WORKER_LOST, work.tenant, work.job_id, work, last, origin)
 
 
 def _job_id(body: bytes) -> str | None:
@@ -74,7 +75,8 @@ class Undertaker:
                 await self._arrived.wait()
                 self._arrived.clear()
                 while self._waiting:
-                    await self._bury(self._waiting[0])
+                    with tracing.bound(self._waiting[0].origin):
+                        await self._bury(self._waiting[0])
                     await self._waiting.pop(0).ack()
 
     async def _consume(self) -> None:
@@ -85,7 +87,7 @@ class Undertaker:
         self._arrived.set()
 
     async def _bury(self, delivery: Delivery) -> None:
-        message = read_dead(delivery.body, delivery.routing_key, delivery.headers)
+        message = read_dead(delivery.body, delivery.routing_key, delivery.headers, tracing.encoded())
         pause = _BACKOFF_S[0]
         while True:
             try:
@@ -100,4 +102,5 @@ class Undertaker:
         reason = first_death(delivery.headers)
         if reason != "rejected":  # those are counted by the worker that rejects them
             metrics.DEAD_LETTERS.inc({"code": message.code.value})
-        log.warning("message_dead", job_id=message.job_id, code=message.code.value, reason=reason)
+        about = {"job_id": message.job_id, "attempt": message.attempt, "tenant": message.tenant}
+        log.warning("message_dead", **about, code=message.code.value, reason=reason)

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from services.common import tracing
 from services.common.errors import ERRORS, ErrorCode
 from services.common.web import Problem, json_response
 from services.gateway.context import Call
@@ -34,7 +35,7 @@ async def redrive_dead_letter(call: Call) -> web.Response:
     """Give one another try: 202, an empty object."""
     number = read_values({"id": call.request.match_info["id"]}, DeadPath).id
     try:
-        await call.gateway.store.write(redrive, Letter(call.tenant, number))
+        await call.gateway.store.write(redrive, Letter(call.tenant, number, tracing.encoded()))
     except UnknownLetterError:
         raise Problem(404, "There is no such dead letter.") from None
     except IllegalTransitionError as error:

@@ -95,24 +95,25 @@ def stop(job_id: str, attempt: int, reason: str, time: str) -> dict[str, Any]:
 
 def send_work(tx: Transaction, job: State) -> None:
     """Ask the transcoders to do the job's current attempt."""
-    tx.send(topology.JOBS, topology.requested(job["output_format"]), orjson.dumps(work(job)))
+    tx.send(topology.JOBS, topology.requested(job["output_format"]), orjson.dumps(work(job)), job["origin"])
 
 
 def send_queued(tx: Transaction, job: State) -> None:
     """Tell everybody that the job waits."""
-    _send_event(tx, queued(job))
+    _send_event(tx, queued(job), job["origin"])
 
 
 def send_ended(tx: Transaction, job: State) -> None:
     """Tell everybody that the job was cancelled, or failed by the gateway's own judgement."""
-    _send_event(tx, ended(job))
+    _send_event(tx, ended(job), job["origin"])
 
 
-def send_stop(tx: Transaction, job_id: str, attempt: int, reason: str) -> None:
+def send_stop(tx: Transaction, job: State, attempt: int, reason: str) -> None:
     """Have every attempt of the job up to `attempt` stopped."""
-    tx.send(topology.CONTROL, topology.cancel_key(job_id), orjson.dumps(stop(job_id, attempt, reason, tx.now)))
+    body = orjson.dumps(stop(job["job_id"], attempt, reason, tx.now))
+    tx.send(topology.CONTROL, topology.cancel_key(job["job_id"]), body, job["origin"])
 
 
-def _send_event(tx: Transaction, event: dict[str, Any]) -> None:
+def _send_event(tx: Transaction, event: dict[str, Any], origin: str | None) -> None:
     kind = event["type"].removeprefix("job.")
-    tx.send(topology.EVENTS, f"job.{kind}.{event['tenant']}.{event['job_id']}", orjson.dumps(event))
+    tx.send(topology.EVENTS, f"job.{kind}.{event['tenant']}.{event['job_id']}", orjson.dumps(event), origin)

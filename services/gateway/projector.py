@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from random import uniform
 from typing import Any, Final
 
 import anyio
 from pydantic import ValidationError
 
-from services.common import topology
+from services.common import telemetry, topology, tracing
 from services.common.bus import Bus, Delivery
 from services.common.logs import get_logger
-from services.common.messages import EVENTS
+from services.common.messages import EVENTS, TERMINAL_EVENTS
 from services.common.projection import Verdict
 from services.gateway.store.engine import StoreUnavailableError
 from services.gateway.store.events import apply_events
@@ -83,6 +84,7 @@ class Projector:
             log.warning("event_unreadable", routing_key=delivery.routing_key)
         elif event["type"] != "job.progress":
             self._urgent.set()
+            event["origin"] = delivery.origin.encode()
         self._waiting.append((delivery, event))
         self._arrived.set()
 
@@ -105,9 +107,7 @@ class Projector:
     async def _apply(self, events: Sequence[Event]) -> None:
         todo, pause = conflate(events), _BACKOFF_S[0]
         while todo:
-            results = await asyncio.gather(
-                *(self._store.write(apply_events, event) for event in todo), return_exceptions=True
-            )
+            results = await asyncio.gather(*(self._write(event) for event in todo), return_exceptions=True)
             again = []
             for event, result in zip(todo, results, strict=True):
                 if isinstance(result, StoreUnavailableError):
@@ -115,9 +115,26 @@ class Projector:
                 elif isinstance(result, BaseException):
                     # It would never fare better, and those behind it are not to wait for ever.
                     log.error("event_not_applied", job_id=event["job_id"], type=event["type"], error=repr(result))
-                elif result is not Verdict.APPLY:
-                    log.debug("event_ignored", job_id=event["job_id"], type=event["type"], verdict=result.value)
             todo = again
             if todo:
                 await asyncio.sleep(uniform(pause / 2, pause))
                 pause = min(pause * 2, _BACKOFF_S[1])
+
+    async def _write(self, event: Event) -> None:
+        if event["type"] == "job.progress":
+            await self._store.write(apply_events, event)
+            return
+        with tracing.bound(tracing.decode(event["origin"])), _span(event):
+            verdict = await self._store.write(apply_events, event)
+            about = {name: event[name] for name in ("type", "job_id", "attempt", "tenant")}
+            if verdict is Verdict.APPLY:
+                log.info("event_applied", **about)
+            else:
+                log.debug("event_ignored", **about, verdict=verdict.value)
+
+
+def _span(event: Event) -> AbstractContextManager[object]:
+    """The end of a job is recorded, its steps are not."""
+    if event["type"] not in TERMINAL_EVENTS:
+        return nullcontext()
+    return telemetry.span(f"apply {event['type']}", "consumer", job_id=event["job_id"], attempt=event["attempt"])

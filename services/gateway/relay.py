@@ -6,12 +6,15 @@ from random import uniform
 from typing import Final
 
 import anyio
+import orjson
 
+from services.common import telemetry, topology, tracing
 from services.common.batch import Outgoing
 from services.common.bus import Bus, PublishError, UnroutableError, declare
 from services.common.logs import get_logger
+from services.common.telemetry import Span
 from services.gateway.store.engine import StoreUnavailableError
-from services.gateway.store.outbox import delete_sent, next_messages
+from services.gateway.store.outbox import OutboxMessage, delete_sent, next_messages
 from services.gateway.store.store import Store
 from services.gateway.store.writer import Committed
 
@@ -22,6 +25,26 @@ _BACKOFF_S: Final = (0.05, 5.0)
 # How often to look without being told to: for what another gateway on the same database left behind.
 _LOOK_S: Final = 1.0
 _CONFIRM_TIMEOUT_S: Final = 10.0
+_MESSAGING: Final = {"messaging.system": "rabbitmq", "messaging.destination.name": topology.JOBS}
+
+
+def _prepared(message: OutboxMessage) -> tuple[Outgoing, Span | None]:
+    """What goes to the broker; and where spans are wanted that of asking for work, which what is done stands below."""
+    headers = orjson.loads(message.origin) if message.origin else {}
+    span = None
+    recorder = telemetry.recorder()
+    if recorder is not None and message.exchange == topology.JOBS:
+        span = recorder.start(f"publish {topology.JOBS}", tracing.from_headers(headers), "producer", _MESSAGING)
+        headers = span.context.headers()
+    return Outgoing(message.exchange, message.routing_key, message.body, headers), span
+
+
+def _end(span: Span | None, result: PublishError | None) -> None:
+    if span is None:
+        return
+    if result is not None:
+        span.fail(type(result).__name__)
+    span.end()
 
 
 class Relay:
@@ -86,10 +109,10 @@ class Relay:
             messages = await self._store.read(next_messages, self._after, BATCH)
             if not messages:
                 return True
-            results = await self._bus.publish_batch(
-                [Outgoing(message.exchange, message.routing_key, message.body) for message in messages],
-                timeout_s=_CONFIRM_TIMEOUT_S,
-            )
+            sending = [_prepared(message) for message in messages]
+            results = await self._bus.publish_batch([outgoing for outgoing, _ in sending], timeout_s=_CONFIRM_TIMEOUT_S)
+            for (_, span), result in zip(sending, results, strict=True):
+                _end(span, result)
             sent = [message.id for message, result in zip(messages, results, strict=True) if result is None]
             if len(sent) < len(messages) or self._store.shared:
                 await self._forget(sent)

@@ -31,10 +31,11 @@ class IllegalTransitionError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Which:
-    """A job, and the tenant that asks."""
+    """A job, and the tenant that asks; `origin` of the request, which is the job's own from then on."""
 
     tenant: str
     job_id: str
+    origin: str | None = None
 
 
 _Action = Callable[[Transaction, JobState], JobState]
@@ -85,7 +86,7 @@ def _each(tx: Transaction, items: Sequence[Which], action: _Action) -> list[JobS
             results.append(UnknownJobError())
             continue
         try:
-            state = action(tx, job)
+            state = action(tx, job | {"origin": item.origin or job["origin"]})
         except IllegalTransitionError as error:
             results.append(error)
             continue
@@ -117,7 +118,7 @@ def _cancel(tx: Transaction, job: JobState) -> JobState:
     if job["status"] in TERMINAL:
         raise IllegalTransitionError(job["status"])
     state = finished(job, tx.now, Status.CANCELLED)
-    outgoing.send_stop(tx, state["job_id"], state["attempt"], "cancelled")
+    outgoing.send_stop(tx, state, state["attempt"], "cancelled")
     outgoing.send_ended(tx, state)
     tx.after.append(ended(state))
     return state
@@ -138,7 +139,7 @@ def _delete(tx: Transaction, job: JobState) -> JobState:
     state = job
     if job["status"] == Status.QUEUED:
         state = finished(job, tx.now, Status.CANCELLED)
-        outgoing.send_stop(tx, state["job_id"], state["attempt"], "deleted")
+        outgoing.send_stop(tx, state, state["attempt"], "deleted")
         outgoing.send_ended(tx, state)
         tx.after.append(ended(state))
     keys = {output["path"] for output in job["outputs"]}

@@ -42,14 +42,16 @@ class DeadMessage:
     job_id: str | None
     work: WorkMessage | None
     attempt: int
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A dead letter, and the tenant that asks."""
+    """A dead letter, and the tenant that asks; `origin` of the request."""
 
     tenant: str
     number: int
+    origin: str | None = None
 
 
 def bury(tx: Transaction, items: Sequence[DeadMessage]) -> list[Exception | None]:
@@ -62,7 +64,7 @@ def bury(tx: Transaction, items: Sequence[DeadMessage]) -> list[Exception | None
             continue
         job = known.get(item.job_id)
         if job is None and item.work is not None:
-            job = known[item.job_id] = fresh[item.job_id] = _unheard_of(tx, item.work)
+            job = known[item.job_id] = fresh[item.job_id] = _unheard_of(tx, item.work, item.origin)
         if job is not None and job["status"] not in TERMINAL and job["attempt"] <= item.attempt:
             state = finished(job, tx.now, Status.FAILED, outgoing.failure(item.code))
             known[item.job_id] = changed[item.job_id] = state
@@ -75,13 +77,13 @@ def bury(tx: Transaction, items: Sequence[DeadMessage]) -> list[Exception | None
     return [None] * len(items)
 
 
-def _unheard_of(tx: Transaction, work: WorkMessage) -> JobState:
+def _unheard_of(tx: Transaction, work: WorkMessage, origin: str | None) -> JobState:
     """The job of a message that another program sent and that never got as far as to be started."""
     fields: dict[str, Any] = work.model_dump(include={"job_id", "tenant", "filename", "options"})
     fields |= work.model_dump(include={"input_path", "output_format", "output_path", "attempt", "seq"})
     fields = {name: storable(value) for name, value in fields.items()}
     moments = dict.fromkeys(("created_at", "queued_at", "updated_at"), tx.now)
-    return blank(status=Status.QUEUED.value, **fields, **moments)
+    return blank(status=Status.QUEUED.value, origin=origin, **fields, **moments)
 
 
 def _row(tx: Transaction, item: DeadMessage) -> dict[str, Any]:
@@ -109,11 +111,11 @@ def _redrive(tx: Transaction, item: Letter) -> Exception | None:
         return IllegalTransitionError("redriven")
     job = load(tx, [letter["job_id"]]).get(letter["job_id"]) if letter["job_id"] else None
     if job is None or job["deleted_at"] is not None:
-        tx.send(topology.JOBS, letter["routing_key"] or topology.requested("again"), letter["body"])
+        tx.send(topology.JOBS, letter["routing_key"] or topology.requested("again"), letter["body"], item.origin)
     elif job["status"] not in RETRYABLE:
         return IllegalTransitionError(job["status"])
     else:
-        [result] = retry_jobs(tx, [Which(job["tenant"], job["job_id"])])
+        [result] = retry_jobs(tx, [Which(job["tenant"], job["job_id"], item.origin)])
         if isinstance(result, Exception):
             return result
     tx.conn.execute(update(dead_letters).where(dead_letters.c.id == item.number).values(redriven_at=tx.now))

@@ -47,11 +47,14 @@ def save(tx: Transaction, states: Sequence[JobState]) -> None:
 
 
 def apply_events(tx: Transaction, events: Sequence[Event]) -> list[Verdict | Exception]:
-    """Apply `events` in their order; says for each what it was found to be."""
+    """Apply `events` in their order; says for each what it was found to be.
+
+    Beside its own fields an event may have an `origin`, as the rows have it.
+    """
     known = load(tx, [event["job_id"] for event in events])
     adopted: dict[str, JobState] = {}
     changed: dict[str, JobState] = {}
-    stop: dict[tuple[str, int], None] = {}
+    stop: dict[tuple[str, int], JobState] = {}
     verdicts: list[Verdict | Exception] = []
     for event in events:
         job_id = event["job_id"]
@@ -65,20 +68,20 @@ def apply_events(tx: Transaction, events: Sequence[Event]) -> list[Verdict | Exc
             verdict = Verdict.STALE
         elif verdict in (Verdict.STALE, Verdict.ENDED):
             if event["type"] in _OF_A_RUNNING_WORKER:
-                stop[job_id, event["attempt"]] = None
+                stop[job_id, event["attempt"]] = job
             _discard_outputs(tx, job, event)
         verdicts.append(verdict)
     if adopted:
         tx.conn.execute(insert(jobs), [encode(state) for state in adopted.values()])
     save(tx, list(changed.values()))
-    for job_id, attempt in stop:
-        outgoing.send_stop(tx, job_id, attempt, "superseded")
+    for (_, attempt), job in stop.items():
+        outgoing.send_stop(tx, job, attempt, "superseded")
     return verdicts
 
 
 def _adopt(event: Event) -> JobState:
     fields = {name: storable(value) for name, value in changes(None, event).items()}
-    return blank(tenant=event["tenant"], queued_at=fields["created_at"]) | fields
+    return blank(tenant=event["tenant"], queued_at=fields["created_at"], origin=event.get("origin")) | fields
 
 
 def _advance(tx: Transaction, job: JobState, event: Event) -> JobState:

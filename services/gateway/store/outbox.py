@@ -11,7 +11,7 @@ from services.gateway.store.schema import outbox
 from services.gateway.store.writer import Transaction
 
 _NEXT: Final = (
-    select(outbox.c.id, outbox.c.exchange, outbox.c.routing_key, outbox.c.body)
+    select(outbox.c.id, outbox.c.exchange, outbox.c.routing_key, outbox.c.body, outbox.c.origin)
     .where(outbox.c.id > bindparam("after"))
     .order_by(outbox.c.id)
     .limit(bindparam("limit"))
@@ -21,12 +21,13 @@ _SENT: Final = delete(outbox).where(outbox.c.id.in_(bindparam("ids", expanding=T
 
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
-    """A message to be sent."""
+    """A message to be sent; `origin` as the row has it."""
 
     id: int
     exchange: str
     routing_key: str
     body: bytes
+    origin: str | None
 
 
 def next_messages(conn: Connection, after: int, limit: int) -> list[OutboxMessage]:

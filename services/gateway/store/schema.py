@@ -1,8 +1,9 @@
 """The tables.
 
 Times are text, `2026-11-24T23:00:00.000Z`: of one width, so that they sort as times do, and already in the form the
-API speaks.  Lists and objects are JSON text, spliced into answers as they are.  The migrations beside this module
-make the same tables step by step; a test holds the two together.
+API speaks.  Lists and objects are JSON text, spliced into answers as they are.  `origin` is the request and the trace
+that something belongs to: the headers of its messages (`services.common.tracing`) as JSON text.  The migrations
+beside this module make the same tables step by step; a test holds the two together.
 """
 
 from typing import Final
@@ -54,6 +55,7 @@ jobs = Table(
     Column("finished_at", TIME),
     Column("updated_at", TIME, nullable=False),
     Column("deleted_at", TIME),
+    Column("origin", Text),
     Index("jobs_by_tenant", "tenant", "created_at", "job_id"),
     Index("jobs_by_status", "tenant", "status", "created_at", "job_id"),
     Index("jobs_by_input", "input_path"),
@@ -70,6 +72,7 @@ outbox = Table(
     Column("routing_key", String(255), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", TIME, nullable=False),
+    Column("origin", Text),
     sqlite_autoincrement=True,  # a number is never given twice, so "after the last one sent" means something
 )
 

@@ -80,7 +80,7 @@ def restart_silent(tx: Transaction, items: Sequence[Suspect]) -> list[bool | Exc
 
 
 def _restart(tx: Transaction, job: JobState, max_retries: int) -> JobState:
-    outgoing.send_stop(tx, job["job_id"], job["attempt"], "superseded")
+    outgoing.send_stop(tx, job, job["attempt"], "superseded")
     if job["retries"] >= max_retries:
         state = finished(job, tx.now, Status.FAILED, outgoing.failure(ErrorCode.WORKER_LOST))
         outgoing.send_ended(tx, state)

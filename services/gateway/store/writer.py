@@ -46,9 +46,17 @@ class Transaction:
     changed: set[str] = field(default_factory=set)
     after: list[Callable[[], None]] = field(default_factory=list)
 
-    def send(self, exchange: str, routing_key: str, body: bytes) -> None:
-        """Have a message sent if, and only if, the transaction is committed."""
-        self.messages.append({"exchange": exchange, "routing_key": routing_key, "body": body, "created_at": self.now})
+    def send(self, exchange: str, routing_key: str, body: bytes, origin: str | None) -> None:
+        """Have a message of `origin` sent if, and only if, the transaction is committed."""
+        self.messages.append(
+            {
+                "exchange": exchange,
+                "routing_key": routing_key,
+                "body": body,
+                "created_at": self.now,
+                "origin": origin,
+            }
+        )
 
     def touch(self, job_id: str) -> None:
         """Tell those who wait for `job_id` once the transaction is committed."""

@@ -18,12 +18,18 @@ _WORDS = st.text("abcdefghijklmnopqrstuvwxyz.-_*#0123456789", max_size=200)
     routing_key=_WORDS,
     body=st.binary(min_size=1, max_size=2000),
     number=st.integers(1, 2**40),
+    headers=st.dictionaries(
+        _WORDS.filter(lambda name: len(name) <= 128), st.text(st.characters(codec="ascii"), max_size=600), max_size=3
+    ),
 )
-def test_frames_are_as_the_library_makes_them(
-    channel: int, exchange: str, routing_key: str, body: bytes, number: int
+def test_frames_are_as_the_library_makes_them(  # noqa: PLR0917 -- hypothesis names them
+    channel: int, exchange: str, routing_key: str, body: bytes, number: int, headers: dict[str, str]
 ) -> None:
     message_id = f"{number:x}"
-    properties = Basic.Properties(content_type="application/json", delivery_mode=2, message_id=message_id)
+    headers = dict(sorted(headers.items()))  # as the library does; to the broker it is all the same
+    properties = Basic.Properties(
+        content_type="application/json", headers=headers or None, delivery_mode=2, message_id=message_id
+    )
     exchange = exchange.translate(str.maketrans("*#", "__"))
     expected = b"".join(
         pamqp.frame.marshal(frame, channel)
@@ -33,4 +39,4 @@ def test_frames_are_as_the_library_makes_them(
             ContentBody(body),
         )
     )
-    assert encode(channel, Outgoing(exchange, routing_key, body), message_id.encode()) == expected
+    assert encode(channel, Outgoing(exchange, routing_key, body, headers), message_id.encode()) == expected
