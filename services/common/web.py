@@ -12,7 +12,7 @@ import orjson
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from services.common import metrics, tracing
+from services.common import metrics, telemetry, tracing
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
@@ -21,6 +21,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Check = Callable[[], Awaitable[str | None]]
 
 REQUEST_ID_HEADER: Final = "X-Request-ID"
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _CHECK_TIMEOUT_S: Final = 2.0
 # Ids of requests that come without one: unique among processes by the first part, within one by the second.
 _RUN: Final = uuid4().hex[:16]
@@ -93,6 +94,27 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     tracestate = ",".join(headers.getall(tracing.TRACESTATE, ())) if traceparent else ""
     # Not unbound afterwards: the context is the connection's own, and its next request binds anew.
     tracing.bind(tracing.Context(request_id, traceparent, tracestate))
+    if telemetry.recorder() is None or request.method in _SAFE:
+        response = await _answer(request, handler)
+    else:
+        response = await _record(request, handler)
+    if not response.prepared:
+        response.headers[REQUEST_ID_HEADER] = request_id
+    return response
+
+
+async def _record(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The answer to a request that may change something, and a span for it."""
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "none"
+    with telemetry.span(f"{request.method} {route}", "server", **{"http.route": route}):
+        response = await _answer(request, handler)
+        if response.status >= 500:  # noqa: PLR2004 -- a client's mistakes are not failures of ours
+            telemetry.fail(str(response.status))
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     response: web.StreamResponse
     try:
         response = await handler(request)
@@ -109,8 +131,6 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     except Exception:
         log.exception("request_failed", method=request.method, path=request.path)
         response = Problem(500, "Something went wrong on our side. Try again later.").response()
-    if not response.prepared:
-        response.headers[REQUEST_ID_HEADER] = request_id
     return response
 
 

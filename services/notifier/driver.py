@@ -75,10 +75,11 @@ class Driver:
         """How far the stream has been read."""
         return self._hub.fanout.position
 
-    def feed(self, offset: int, body: bytes) -> None:
-        """Take the next message of the stream."""
-        self._hub.feed(offset, body, self._loop.time())
+    def feed(self, offset: int, body: bytes) -> Event | None:
+        """Take the next message of the stream; returns the event it was, if it counted."""
+        event = self._hub.feed(offset, body, self._loop.time())
         self._settle()
+        return event
 
     def stream_changed(self) -> None:
         """What comes next does not follow what came before."""

@@ -22,7 +22,7 @@ class Event:
     that a newer event of the job makes it worthless; `time` is when it happened, in seconds since the epoch.
     """
 
-    __slots__ = ("cursor", "frame", "job_id", "lossy", "measured", "offset", "tenant", "terminal", "time")
+    __slots__ = ("attempt", "cursor", "frame", "job_id", "lossy", "measured", "offset", "tenant", "terminal", "time")
 
     def __init__(self, cursor: Cursor, fields: Mapping[str, Any]) -> None:
         """`fields` as clients are to see them, without the cursor."""
@@ -30,6 +30,7 @@ class Event:
         self.cursor = str(cursor)
         self.tenant: str = fields["tenant"]
         self.job_id: str = fields["job_id"]
+        self.attempt: int = fields["attempt"]
         self.terminal = fields["type"] in TERMINAL_EVENTS
         self.lossy = fields["type"] == _LOSSY
         self.time = datetime.fromisoformat(fields["time"]).timestamp()

@@ -7,6 +7,7 @@ nothing: the broker gives some to notes of its own.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,8 +15,10 @@ import anyio
 import orjson
 from aio_pika.abc import AbstractIncomingMessage
 
+from services.common import telemetry, tracing
 from services.common.bus import BROKER_ERRORS, Bus, Delivery, PublishError, StreamOffset
 from services.common.logs import get_logger
+from services.common.messages import TERMINAL_EVENTS
 from services.common.topology import EVENTS_STREAM
 from services.notifier.cursors import ORIGIN, fingerprint
 from services.notifier.driver import Driver
@@ -31,6 +34,7 @@ _EMPTY_AFTER_S: Final = 1.0
 # After a new subscription the last message known has to come again within this time.
 _OVERLAP_WITHIN_S: Final = 10.0
 _RETRY_S: Final = 0.5
+_PROGRESS: Final = "job.progress."
 
 
 class Discontinuity(Exception):  # noqa: N818 -- something the stream does, not an error of ours
@@ -118,7 +122,7 @@ class Follower:
         """Return when the stream has been read up to `offset`."""
         self._target = offset
         if self._driver.position.offset >= offset:
-            return
+            self._reached.set()
         await self._reached.wait()
 
     async def _consume(self, beginning: StreamOffset) -> None:
@@ -148,12 +152,24 @@ class Follower:
             self._break(f"offset {offset} came after {position.offset}")
             return
         try:
-            self._driver.feed(offset, body)
+            if not self._reached.is_set() or delivery.routing_key.startswith(_PROGRESS):
+                self._driver.feed(offset, body)
+            else:
+                self._feed_and_tell(delivery, offset, body)
         except Exception:
             # One event that nobody foresaw must not take the channel from everybody; it is passed over, and said.
             log.exception("event_failed", offset=offset)
         if self._target is not None and offset >= self._target:
             self._reached.set()
+
+    def _feed_and_tell(self, delivery: Delivery, offset: int, body: bytes) -> None:
+        """For the steps of a job as they happen: neither its progress, nor what is read again at the start."""
+        type_ = ".".join(delivery.routing_key.split(".", 2)[:2])  # job.completed.{tenant}.{job_id}
+        with tracing.bound(delivery.origin), _span(type_):
+            event = self._driver.feed(offset, body)
+            if event is not None:
+                about = {"job_id": event.job_id, "attempt": event.attempt, "tenant": event.tenant}
+                log.info("event_pushed", type=type_, **about)
 
     def _break(self, reason: str) -> None:
         if not self._broken.done():
@@ -176,6 +192,11 @@ class Follower:
             await asyncio.sleep(1)
             if self._overlap_due is not None and loop.time() > self._overlap_due and self._bus.connected:
                 self._break("the last message known is not in the stream any more")
+
+
+def _span(type_: str) -> AbstractContextManager[object]:
+    """The push of a job's end is recorded, that of its steps is not."""
+    return telemetry.span(f"push {type_}", "consumer") if type_ in TERMINAL_EVENTS else nullcontext()
 
 
 async def read_stream(
