@@ -5,6 +5,8 @@
 .PHONY: help up demo test lint bench chaos docs dashboards sbom lock clean
 
 RUN := .venv/bin/python
+# Most of a test is waiting; what is busy shares the cores.
+WORKERS := 3
 LOCK := --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
 
 help: ## Say what there is
@@ -18,9 +20,9 @@ demo: ## In another terminal: convert a generated clip and watch it (with `make 
 	@sh deploy/embedded/bootstrap.sh run
 	@exec $(RUN) -m services.client.demo $(ARGS)
 
-test: ## Run every test, on free ports; ARGS="-k name" for some of them
+test: ## Run every test, on free ports; ARGS="-k name" for some of them, WORKERS=0 for one after the other
 	@sh deploy/embedded/bootstrap.sh dev
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 	npm --prefix static test --silent
 
 lint: ## Check style, types and the borders between packages

@@ -17,6 +17,7 @@ import inspect
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
@@ -42,6 +43,7 @@ STOP_ORDER = ("nginx", *SERVICES, "s3", *reversed(BROKER))
 # All that the services inherit of the tests' own environment: a developer's settings are not for them.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 _vhosts = count(1)
+stacks_made: "list[Stack]" = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Stack:
     def __init__(self, system: System, guardian: Guardian, *, broker: "Stack | None" = None) -> None:
         self.system = system
         self.settings = system.settings
+        self.made_at = time.time()
         self._guardian = guardian
         self._broker = broker
         self._specs = dict(system.processes)
@@ -170,7 +173,7 @@ class Stack:
         """Send a signal to it, not to its children."""
         self._process(name).kill(signum)
 
-    async def exited(self, name: str, timeout: float = 30) -> int:  # noqa: ASYNC109 - a test's own limit
+    async def exited(self, name: str, timeout: float = 60) -> int:  # noqa: ASYNC109 - a test's own limit
         """Wait until it has ended by itself; its exit status, negative for a signal."""
         with anyio.fail_after(timeout):
             return await self._process(name).wait()
@@ -241,6 +244,7 @@ async def make_stack(
         _share_secrets(broker.settings.layout, settings.layout)
     with Guardian() as guardian, prepared(settings, caller, vhost=vhost) as system:
         stack = Stack(system, guardian, broker=broker)
+        stacks_made.append(stack)
         try:
             yield stack
         finally:
@@ -256,7 +260,7 @@ def _share_secrets(broker: Layout, own: Layout) -> None:
 
 async def eventually(
     predicate: Callable[[], Awaitable[Result] | Result],
-    timeout: float = 30,  # noqa: ASYNC109 - a test's own limit
+    timeout: float = 60,  # noqa: ASYNC109 - a test's own limit
     every: float = 0.05,
 ) -> Result:
     """The first true value of `predicate`, asked again and again; one that raises AssertionError counts as false.

@@ -13,10 +13,11 @@ _CHOICE = range(20_000, 32_000)
 
 
 def free_ports(count: int, host: str = "127.0.0.1") -> list[int]:
-    """Distinct ports that could be listened on a moment ago."""
+    """Distinct ports that nobody listens on; who else asks here is given others for as long as this process lives."""
     found: list[int] = []
     for port in random.sample(_CHOICE, len(_CHOICE)):
-        if _refusal(host, port) is None:
+        # In this order: a look at a port listens on it for a moment, and its owner may be about to.
+        if _claimed(port) and _refusal(host, port) is None:
             found.append(port)
         if len(found) == count:
             return found
@@ -35,6 +36,23 @@ def port_problems(uses: Iterable[PortUse]) -> list[str]:
         if refusal := _refusal(use.host, use.port):
             problems.append(f"port {use.port} on {use.host} {refusal}; set {use.setting} to another port")
     return problems
+
+
+def _claimed(port: int) -> bool:
+    """True if nobody has been given this port.
+
+    Between the choice of a port and its use lie seconds, in which another run must not choose the same. The claim is
+    an abstract socket address: it holds for just those who share these ports, and goes with this process.
+    """
+    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as claim:
+        try:
+            claim.bind(f"\0cloud-video-conversion/port/{port}")
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+        claim.detach()  # never closed
+    return True
 
 
 def _refusal(host: str, port: int) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 from tests.browser.the_page import ThePage
 from tests.media_files import MediaFiles
@@ -39,6 +39,7 @@ async def site(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 async def chromium() -> AsyncIterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "install Chromium: apt-get install chromium"
+    expect.set_options(timeout=60_000)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
@@ -49,7 +50,7 @@ async def chromium() -> AsyncIterator[Browser]:
 async def window(chromium: Browser) -> AsyncIterator[BrowserContext]:
     """A browser of its own for the test, in English and with nothing remembered."""
     context = await chromium.new_context(locale="en-GB", viewport={"width": 1100, "height": 850})
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     yield context
     await context.close()
 

@@ -34,7 +34,7 @@ async def test_the_notifier_restarts_in_mid_job(page: ThePage, clips: Clips, sit
     await expect(page.connection).not_to_have_text("Live")
     await site.start("notifier")
     await page.has_job("restart.avi", "COMPLETED")
-    await expect(page.connection).to_have_text("Live", timeout=20_000)
+    await expect(page.connection).to_have_text("Live")
     percents = await page.percents("restart.avi", "PROCESSING")
     assert percents == sorted(percents)
 
@@ -44,8 +44,8 @@ async def test_the_broker_restarts_in_mid_job(page: ThePage, clips: Clips, stack
     await page.choose(clips.long("broker.avi"))
     await page.has_job("broker.avi", "PROCESSING")
     await stack.restart("rabbitmq")
-    await page.has_job("broker.avi", "COMPLETED", seconds=90)
-    await expect(page.connection).to_have_text("Live", timeout=30_000)
+    await page.has_job("broker.avi", "COMPLETED")
+    await expect(page.connection).to_have_text("Live")
     assert len(await page.shown("broker.avi", "COMPLETED")) == 1
 
 
@@ -57,7 +57,7 @@ async def test_cancel_and_try_again(page: ThePage, clips: Clips) -> None:
     await page.has_job("second thoughts.avi", "CANCELLED")
     # At once, while the first attempt is still being put away.
     await page.button("Try again: second thoughts.avi").click()
-    await page.has_job("second thoughts.avi", "PROCESSING", seconds=30)
+    await page.has_job("second thoughts.avi", "PROCESSING")
     await page.button("Cancel second thoughts.avi").click()
     await page.has_job("second thoughts.avi", "CANCELLED")
 
@@ -94,7 +94,7 @@ async def test_details_say_what_was_done_and_why(page: ThePage, clips: Clips) ->
     await page.tab.locator("dialog").get_by_label("Format", exact=True).select_option("gif")
     await page.tab.locator("dialog").get_by_role("button", name="Convert", exact=True).click()
     await expect(page.job("plan.avi")).to_have_count(2)
-    await expect(page.job("plan.avi", "COMPLETED")).to_have_count(2, timeout=30_000)
+    await expect(page.job("plan.avi", "COMPLETED")).to_have_count(2)
 
 
 async def test_a_finished_job_has_a_thumbnail(page: ThePage, clips: Clips) -> None:
@@ -124,6 +124,6 @@ async def test_who_looks_elsewhere_is_notified(page: ThePage, clips: Clips) -> N
 async def test_the_title_tells_a_background_tab(page: ThePage, clips: Clips) -> None:
     await page.open()
     await page.choose(clips.long("title.avi"))
-    await expect(page.tab).to_have_title(re.compile(r"^[1-9][0-9]?% · title\.avi"), timeout=20_000)
+    await expect(page.tab).to_have_title(re.compile(r"^[1-9][0-9]?% · title\.avi"))
     await page.button("Cancel title.avi").click()
     await expect(page.tab).to_have_title("Cloud Video Conversion")

@@ -66,7 +66,7 @@ class ThePage:
         """Pick files by the button's dialog."""
         await self.tab.get_by_test_id("picker").set_input_files([*files])  # type: ignore[arg-type]
 
-    async def has_job(self, name: str, status: str, seconds: float = 60) -> None:
+    async def has_job(self, name: str, status: str, seconds: float = 90) -> None:
         await expect(self.job(name, status)).to_have_count(1, timeout=seconds * 1000)
 
     async def shown(self, name: str, status: str | None = None) -> list[dict[str, Any]]:

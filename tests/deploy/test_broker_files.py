@@ -67,4 +67,4 @@ async def test_a_broker_from_the_files_that_setup_makes(tmp_path: Path):
             tasks.cancel_scope.cancel()
 
         with pytest.raises((AMQPError, ConnectionError)):
-            await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{stack.settings.amqp_port}/", timeout=10)
+            await aio_pika.connect(f"amqp://guest:guest@127.0.0.1:{stack.settings.amqp_port}/", timeout=30)

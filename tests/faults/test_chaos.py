@@ -5,7 +5,7 @@ import pytest
 from tests.faults.chaos import Storm, run
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_when_everything_goes_wrong_nothing_is_lost_and_nothing_done_twice():
     storm = Storm(
         jobs=40, transcoder_kills=3, gateway_kills=1, broker_restarts=1, cuts=2, store_outages=1, full_disks=1

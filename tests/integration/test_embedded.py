@@ -238,7 +238,7 @@ async def received(url: str) -> tuple[bytes, ...]:
             for kind in ("quorum", "stream"):
                 queue = await declared(connection, kind)
                 arguments = {"x-stream-offset": "first"} if kind == "stream" else {}
-                async with queue.iterator(timeout=10, arguments=arguments) as messages:
+                async with queue.iterator(timeout=30, arguments=arguments) as messages:
                     # Not acknowledged, so that another try finds it again.
                     bodies.append((await anext(messages)).body)
     except aio_pika.exceptions.AMQPError as error:

@@ -212,6 +212,7 @@ async def test_tokens_name_their_tenant(tokened: Stack) -> None:
         (jwt.encode(claims(sub="../x"), SECRET, algorithm="HS256"), 403),
         (jwt.encode(claims(sub="Alice Smith"), SECRET, algorithm="HS256"), 403),
     ],
+    ids=["secret", "expired", "audience", "no expiry", "unsigned", "no token", "path", "spaces"],
 )
 async def test_other_tokens_are_refused(tokened: Stack, token: str, status: int) -> None:
     async with Api(tokened.gateway_url, bearer(token)) as api:

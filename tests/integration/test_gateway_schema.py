@@ -17,8 +17,6 @@ from services.gateway.openapi import document
 from tests.integration.gateway_world import Api
 from tests.stack import Stack
 
-pytestmark = pytest.mark.timeout(300)
-
 DOCUMENT = document()
 SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 CONFORMANCE = [status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -101,7 +101,7 @@ async def test_an_http_1_0_client_gets_its_events_unchunked(own_stack: Stack, pu
     port = own_stack.settings.notifier_port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(f"GET /events?job_id={job} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"chunked" not in head.lower()
         assert (await reader.readline()).startswith(b"retry: ")

@@ -88,7 +88,7 @@ async def test_an_evicted_client_resumes_without_a_gap(own_stack: Stack) -> None
 
 
 async def test_a_peer_that_says_nothing_is_gone_within_two_heartbeats(own_stack: Stack) -> None:
-    async with another_notifier(own_stack, HEARTBEAT="500ms") as (url, _), connected(url) as alive:
+    async with another_notifier(own_stack, HEARTBEAT="2s") as (url, _), connected(url) as alive:
         deaf = DeafSocket(url)
         frames = await deaf.read_all()
         assert [opcode for opcode, _ in frames] == [1, 9]  # hello, one ping, and the end
@@ -99,7 +99,7 @@ async def test_a_peer_that_says_nothing_is_gone_within_two_heartbeats(own_stack:
 
 
 async def test_an_idle_connection_stays_open_through_the_front_door(new_stack: NewStack) -> None:
-    async with new_stack(env={"HEARTBEAT": "300ms"}) as stack:
+    async with new_stack(env={"HEARTBEAT": "1s"}) as stack:
         await stack.start("s3", "notifier", "nginx")
         async with connected(stack.url) as client, listening(stack.url) as source:
             await client.until("hello")
@@ -116,7 +116,7 @@ async def test_sigterm_says_goodbye_to_everybody_and_is_quick(own_stack: Stack) 
             for client in (first, second):
                 await client.subscribe()
             process.kill(signal.SIGTERM)
-            async with asyncio.timeout(8):
+            async with asyncio.timeout(30):
                 assert await process.wait() == 0
             waits = set()
             for client in (first, second):

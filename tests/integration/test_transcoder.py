@@ -137,9 +137,9 @@ async def test_a_cancel_in_mid_job_ends_ffmpeg_and_leaves_nothing(
     children = descendants(transcoder.pid("transcoder"))
     assert children
     await watcher.cancel(job_id)
-    assert (await watcher.outcome(job_id, timeout=10))["type"] == "job.cancelled"
-    await eventually(lambda: not alive(children), timeout=5)
-    await eventually(lambda: not files_in_work(transcoder), timeout=5)
+    assert (await watcher.outcome(job_id))["type"] == "job.cancelled"
+    await eventually(lambda: not alive(children))
+    await eventually(lambda: not files_in_work(transcoder))
     assert await watcher.storage.stat(f"processed/{job_id}.mp4") is None
     assert await watcher.storage.stat(keys.outcome_key(job_id)) is None
 
@@ -166,7 +166,7 @@ async def test_a_killed_transcoder_loses_no_job_and_leaves_no_litter(
     assert children
     transcoder.kill("transcoder")
     await transcoder.exited("transcoder")
-    await eventually(lambda: not alive(children), timeout=5)
+    await eventually(lambda: not alive(children))
     await transcoder.start("transcoder")
     done = await watcher.outcome(job_id)
     assert (done["type"], done["attempt"]) == ("job.completed", 2)
@@ -174,7 +174,7 @@ async def test_a_killed_transcoder_loses_no_job_and_leaves_no_litter(
     seqs = [e["seq"] for e in watcher.of(job_id)]
     assert seqs == sorted(set(seqs))
     assert len(watcher.of(job_id, "completed")) == 1
-    await eventually(lambda: not files_in_work(transcoder), timeout=5)
+    await eventually(lambda: not files_in_work(transcoder))
 
 
 async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used(
@@ -185,7 +185,7 @@ async def test_a_transcoder_told_to_stop_gives_its_job_back_with_no_attempt_used
     job_id = await watcher.request(await watcher.put(media.slow(12)))
     await eventually(lambda: any((e["progress"]["percent"] or 0) > 5 for e in watcher.of(job_id, "progress")))
     own_stack.kill("transcoder", signal.SIGTERM)
-    assert await own_stack.exited("transcoder", timeout=10) == 0
+    assert await own_stack.exited("transcoder") == 0
     await own_stack.start("transcoder", env={"DRAIN_TIMEOUT": "5"})
     done = await watcher.outcome(job_id)
     assert (done["type"], done["attempt"]) == ("job.completed", 1)
@@ -203,7 +203,7 @@ async def test_a_second_signal_hurries(own_stack: Stack, watcher: Watcher, media
     await eventually(lambda: "draining" in own_stack.log("transcoder"))
     assert own_stack.running("transcoder")
     own_stack.kill("transcoder", signal.SIGTERM)
-    assert await own_stack.exited("transcoder", timeout=15) == 0
+    assert await own_stack.exited("transcoder") == 0
     await watcher.cancel(job_id)
     await own_stack.start("transcoder", env={"DRAIN_TIMEOUT": "5"})
     assert (await watcher.outcome(job_id))["type"] == "job.cancelled"
@@ -272,4 +272,4 @@ async def test_a_job_longer_than_the_brokers_patience_runs_once(new_stack: NewSt
 
 async def test_it_stops_within_seconds_also_when_idle(transcoder: Stack):
     transcoder.kill("transcoder", signal.SIGTERM)
-    assert await transcoder.exited("transcoder", timeout=10) == 0
+    assert await transcoder.exited("transcoder") == 0

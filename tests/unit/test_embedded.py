@@ -2,15 +2,18 @@
 
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from deploy.embedded import ports
 from deploy.embedded.broker import broker_files, delivery_timeout_s
 from deploy.embedded.credentials import load_or_create
 from deploy.embedded.frontdoor import TEMPLATE, fill_in, front_door_files
-from deploy.embedded.layout import Layout
+from deploy.embedded.layout import CHECKOUT, Layout
 from deploy.embedded.ports import free_ports, port_problems
 from deploy.embedded.prepare import DataDirInUseError, locked, write_files
 from deploy.embedded.process import bound, rotate, tail
@@ -58,6 +61,16 @@ def test_an_address_of_another_machine_is_told() -> None:
 
 def test_free_ports_are_distinct() -> None:
     assert len(set(free_ports(20))) == 20
+
+
+def test_a_port_that_was_given_is_given_to_no_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = free_ports(1)
+    monkeypatch.setattr(ports, "_CHOICE", range(port, port + 1))
+    with pytest.raises(OSError, match="fewer than 1"):
+        free_ports(1)
+    another = f"from deploy.embedded import ports; ports._CHOICE = range({port}, {port + 1}); ports.free_ports(1)"
+    done = subprocess.run([sys.executable, "-c", another], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert "fewer than 1" in done.stderr
 
 
 def test_secrets_are_made_once_private_and_not_shown(tmp_path: Path) -> None:
