@@ -39,7 +39,7 @@ _RULES: Final = (
     _rule(_PIXELS, ErrorCode.TOO_LARGE, _TOO_MANY_PIXELS),
     _rule(
         r"Cannot allocate memory|[Oo]ut of memory|bad_alloc|malloc of size|get_buffer\(\) failed|"
-        r"[Mm]emory allocation|[Ff]ailed to allocate",
+        r"[Mm]emory allocation|[Ff]ailed to allocate|pthread_create\(?\)? failed",
         ErrorCode.OUT_OF_MEMORY,
     ),
     _rule(r"No space left on device|Disk quota exceeded", ErrorCode.DISK_FULL),

@@ -5,7 +5,7 @@ ffmpeg writes blocks of `name=value` lines, each ended by `progress=continue` or
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.common.jobs import MAX_PERCENT_BEFORE_COMPLETED, Progress
@@ -29,11 +29,15 @@ class FfmpegProgress:
 
 
 class ProgressParser:
-    """Takes bytes as they come, in pieces cut anywhere, and gives whole blocks."""
+    """Takes bytes as they come, in pieces cut anywhere, and gives whole blocks.
+
+    Their times never go back: the last block of ffmpeg 7 tells that of whichever output ended first.
+    """
 
     def __init__(self) -> None:
         self._rest = b""
         self._fields: dict[bytes, bytes] = {}
+        self._furthest_us: float | None = None
 
     def feed(self, data: bytes) -> Iterator[FfmpegProgress]:
         """The blocks that `data` completes."""
@@ -51,6 +55,8 @@ class ProgressParser:
     def _block(self, *, ended: bool) -> FfmpegProgress:
         fields, self._fields = self._fields, {}
         time_us = _number(fields.get(b"out_time_us"))
+        if time_us is not None:
+            self._furthest_us = time_us = max(time_us, self._furthest_us or 0.0)
         return FfmpegProgress(
             frame=_whole(fields.get(b"frame")),
             fps=_number(fields.get(b"fps")),
@@ -98,9 +104,11 @@ class Meter:
     _pass: int = 0
     _percent: float | None = None
 
-    def next_pass(self) -> None:
-        """The pass under way has ended."""
+    def next_pass(self, last: FfmpegProgress, now: float) -> Progress:
+        """The job's progress at `now`, when the pass under way is done, whatever time its `last` block tells."""
+        progress = self.update(replace(last, out_time_s=self.durations_s[self._pass]), now)
         self._pass += 1
+        return progress
 
     def update(self, block: FfmpegProgress, now: float) -> Progress:
         """The job's progress after `block` at `now`; its percent never falls and never reaches 100."""

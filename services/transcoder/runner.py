@@ -95,7 +95,7 @@ class Runner:
                 raise diagnose.failure(result)
             if result.last.out_time_s and result.elapsed_s > 0:
                 metrics.ENCODE_SPEED.observe({}, result.last.out_time_s / result.elapsed_s)
-            meter.next_pass()
+            self.on_progress(meter.next_pass(result.last, time.monotonic()))
         return result
 
     async def _aside(self, one: Pass) -> None:

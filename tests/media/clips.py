@@ -20,12 +20,17 @@ SOUND_GAP = "asetpts=PTS+if(gte(T\\,0.5)\\,2/TB\\,0)"
 THIN = "-bf 0 -fps_mode vfr -c:a aac -b:a 16k -ar 8000"
 LONG = "-g 20 -c:a aac -movflags +faststart"
 GAP = "setpts=if(gte(N\\,5)\\,PTS+3600/TB\\,PTS)"
+# ffmpeg 7 forgets how long frames last when it sets their times.
+LASTING = "setts=pts=PTS:dts=DTS:duration=if(N\\,DTS-PREV_INDTS\\,1)"
 SDR = "-f lavfi -i testsrc2=s=320x180:r=5:d=1"
 TO_PQ = (
     "format=gbrp,zscale=tin=bt709:pin=bt709:t=smpte2084:p=bt2020:m=bt2020nc:r=tv:npl=150,format=yuv420p10le,"
     "setparams=color_trc=smpte2084:color_primaries=bt2020:colorspace=bt2020nc"
 )
-HDR = "-vf format=yuv420p10le -c:v libx265 -x265-params log-level=none -color_primaries bt2020 -colorspace bt2020nc"
+HDR = (
+    "-vf format=yuv420p10le,setparams=color_primaries=bt2020:colorspace=bt2020nc:color_trc={} "
+    "-c:v libx265 -x265-params log-level=none"
+)
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -46,16 +51,16 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "side51.mov": (*T, *A, *X, *words("-c:a pcm_s16le -af"), "pan=5.1(side)|c0=c0|c1=c0|c2=c0|c3=c0|c4=c0|c5=c0"),
     "444.mp4": (*T, *words("-c:v libx264 -pix_fmt yuv444p")),
     "10bit.mp4": (*T, *words("-c:v libx264 -pix_fmt yuv420p10le")),
-    "pq.mp4": (*T, *words(HDR), "-color_trc", "smpte2084"),
-    "hlg.mp4": (*T, *words(HDR), "-color_trc", "arib-std-b67"),
+    "pq.mp4": (*T, *words(HDR.format("smpte2084"))),
+    "hlg.mp4": (*T, *words(HDR.format("arib-std-b67"))),
     "pq-film.mp4": (*words(SDR), "-vf", TO_PQ, *words("-c:v libx265 -x265-params log-level=none")),
     "sdr-film.mkv": (*words(SDR), *words("-c:v ffv1")),
     "interlaced.mp4": (*words(INTERLACED), *X, *words("-flags +ilme+ildct")),
     "interlaced.mkv": (*words(INTERLACED), *words("-c:v ffv1")),
-    "interlaced.ts": (*words(INTERLACED), *words("-c:v mpeg2video -flags +ilme+ildct -top 1")),
+    "interlaced.ts": (*words(INTERLACED), *words("-c:v mpeg2video -flags +ilme+ildct")),
     "interlaced.avi": words("-f lavfi -i testsrc=s=720x576:r=50:d=1 -vf tinterlace=interleave_bottom -c:v dvvideo"),
     "anamorphic.mp4": (*T, "-vf", "setsar=64/45", *X),
-    "gap.mp4": (*T, "-vf", GAP, *X, *words("-bf 0 -fps_mode vfr")),
+    "gap.mp4": (*T, "-vf", GAP, *X, *words("-bf 0 -fps_mode vfr -bsf:v"), LASTING),
     "gap-sound.mkv": (
         *T,
         *words("-f lavfi -i sine=d=3601"),
@@ -89,7 +94,6 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 # From other clips: the name of the first is put before the rest, as the first input.
 DERIVED: dict[str, tuple[str, tuple[str, ...]]] = {
-    "rotated.mp4": ("silent.mp4", words("-c copy -metadata:s:v:0 rotate=90")),
     "long.mkv": ("long.mp4", words("-c copy")),
     "long.avi": ("long.mp4", words("-c:v mpeg4 -c:a mp3")),
     "cut-start.mp4": ("long.mp4", words("-ss 1 -c copy")),
@@ -245,6 +249,14 @@ def with_edits(film: bytes, edits: list[tuple[int, int]]) -> bytes:
     return bytes(made)
 
 
+def _rotated(media: MediaFiles, path: Path) -> None:
+    """A film that a camera on its side has made: upright by the matrix of its track alone."""
+    film = bytearray(make_clip(media, "silent.mp4").read_bytes())
+    matrix = film.index(b"tkhd") + 44
+    film[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 72 << 16, 0, 1 << 30)
+    path.write_bytes(film)
+
+
 def _jump(media: MediaFiles, path: Path) -> None:
     """A recording whose clock jumps by more than an hour."""
     once = media.make("once.ts", *T, *A, *X, *words("-c:a aac"))
@@ -261,6 +273,7 @@ SPECIAL: dict[str, Callable[[MediaFiles, Path], None]] = {
     "twice.ts": _twice,
     "jump.ts": _jump,
     "edits.mp4": _edits,
+    "rotated.mp4": _rotated,
     "damaged.mkv": _damaged,
     "cover.m4a": _covered,
     "cover.mp4": _covered,

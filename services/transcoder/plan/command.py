@@ -8,7 +8,7 @@ from services.transcoder.bounds import DEMUXERS, MAX_PIXELS, MAX_STREAMS
 from services.transcoder.plan.model import PALETTE, THUMBNAIL, Decision, Request
 
 # Options that would touch every stream of an output if they did not say which they mean.
-_PER_STREAM: Final = frozenset({"-c", "-b", "-q", "-tag", "-threads", "-fps_mode", "-disposition"})
+_PER_STREAM: Final = frozenset({"-c", "-b", "-q", "-tag", "-threads", "-fps_mode", "-disposition", "-bsf"})
 _MUXER_ARGS: Final[dict[str, tuple[str, ...]]] = {
     # The index goes to the front so that playing can start before the end is there.
     "mp4": ("-movflags", "+faststart", "-write_tmcd", "0"),

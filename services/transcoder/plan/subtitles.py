@@ -10,6 +10,7 @@ from services.transcoder.plan import containers
 from services.transcoder.plan.command import seconds
 from services.transcoder.plan.model import Decision, Request
 
+_HIDING: Final = frozenset({"mp4", "mov"})  # their edit lists say what is shown
 _ENCODERS: Final = {"mov_text": "mov_text", "subrip": "srt", "ass": "ass", "webvtt": "webvtt"}
 
 
@@ -50,6 +51,17 @@ def drawing(request: Request, track: SubtitleStream) -> tuple[str, ...]:
         return (draw,)
     shift = seconds(request.start_s)
     return (f"setpts=PTS+{shift}/TB", draw, f"setpts=PTS-{shift}/TB")
+
+
+def lasting(request: Request, track: SubtitleStream) -> tuple[str, ...]:
+    """Arguments for an output whose picture went through `drawing`.
+
+    ffmpeg 7 forgets how long frames last when their times are shifted, and an mp4 would hide the last of them
+    as no longer part of the film. It is shown as long as the one before it.
+    """
+    if not request.start_s or not track.text or request.fmt.muxer not in _HIDING:
+        return ()
+    return ("-bsf", "setts=pts=PTS:dts=DTS:duration=max(DURATION\\,if(N\\,DTS-PREV_INDTS\\,1))")
 
 
 def _escaped(name: str) -> str:

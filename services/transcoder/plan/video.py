@@ -14,7 +14,7 @@ from services.transcoder.plan import colour, containers
 from services.transcoder.plan.encoders import Encoder, Rate, Wish, video_encoder
 from services.transcoder.plan.geometry import Size, shown_size, target_size
 from services.transcoder.plan.model import Decision, Picture, Request
-from services.transcoder.plan.subtitles import drawing
+from services.transcoder.plan.subtitles import drawing, lasting
 
 _WEB_PROFILES: Final = frozenset({"Constrained Baseline", "Baseline", "Main", "High"})
 _WEB_LEVEL: Final = 52
@@ -162,7 +162,11 @@ def _encode(
         stream.index,
         _summary(stream, "encode", codec, *reasons),
         # Frames keep their times: a steady rate would fill an hour's pause with an hour of frames.
-        args=("-c", encoder.name, *encoder.args, *colours.tags, "-fps_mode", "vfr", *_time_base(fmt, rates.rate)),
+        args=(
+            *("-c", encoder.name, *encoder.args, *colours.tags, "-fps_mode", "vfr"),
+            *_time_base(fmt, rates.rate),
+            *(lasting(request, burnt) if burnt is not None else ()),
+        ),
         filters=filters,
         overlay=burnt.index if burnt is not None and not burnt.text else None,
         warnings=colours.warnings,

@@ -21,6 +21,7 @@ from services.transcoder.stderr import TAIL_BYTES, StderrTail
         (1, "[mov @ 0x1] [error] moov atom not found", ErrorCode.TRUNCATED_INPUT),
         (1, "file:input: Invalid data found when processing input", ErrorCode.CORRUPT_INPUT),
         (1, "Error: Cannot allocate memory", ErrorCode.OUT_OF_MEMORY),
+        (245, "[error] pthread_create() failed: Resource temporarily unavailable", ErrorCode.OUT_OF_MEMORY),
         (1, "av_interleaved_write_frame(): No space left on device", ErrorCode.DISK_FULL),
         (1, "Error writing trailer: File too large", ErrorCode.TOO_LARGE),
         (1, "[IMGUTILS] Picture size 16000x16000 exceeds specified max pixel count 1", ErrorCode.TOO_LARGE),

@@ -175,10 +175,10 @@ def test_text_is_drawn_from_the_input_itself() -> None:
     assert "-filter:v:0 subtitles=filename=input:stream_index=0,format=yuv420p " in " ".join(
         argv(plan(info, subtitles="burn"))
     )
-    assert (
-        "-filter:v:0 setpts=PTS+5/TB,subtitles=filename=input:stream_index=0,setpts=PTS-5/TB,format=yuv420p "
-        in " ".join(argv(plan(info, subtitles="burn", trim={"start_s": 5})))
-    )
+    piece = " ".join(argv(plan(info, subtitles="burn", trim={"start_s": 5})))
+    assert "-filter:v:0 setpts=PTS+5/TB,subtitles=filename=input:stream_index=0,setpts=PTS-5/TB,format=" in piece
+    assert " -bsf:v:0 setts=pts=PTS:dts=DTS:duration=" in piece
+    assert "-bsf" not in argv(plan(info, "mkv", subtitles="burn", trim={"start_s": 5}))
 
 
 def test_pictures_of_text_are_laid_over() -> None:

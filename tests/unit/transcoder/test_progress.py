@@ -73,6 +73,12 @@ def test_a_line_without_end_is_not_kept() -> None:
     assert list(parser.feed(b"\n" + BLOCK)) == feed(BLOCK)
 
 
+def test_the_last_block_may_tell_of_another_output() -> None:
+    blocks = feed(b"out_time_us=9000000\nprogress=continue\nout_time_us=2000000\nprogress=end\n")
+
+    assert [block.out_time_s for block in blocks] == [9.0, 9.0]
+
+
 def test_percent_of_one_pass() -> None:
     meter = Meter([10.0], [1.0], started_at=0.0)
 
@@ -84,8 +90,8 @@ def test_percent_of_one_pass() -> None:
 def test_passes_share_by_weight() -> None:
     meter = Meter([10.0, 10.0], [1.0, 3.0], started_at=0.0)
 
-    assert meter.update(FfmpegProgress(out_time_s=10.0), 1.0).percent == 25.0
-    meter.next_pass()
+    assert meter.update(FfmpegProgress(out_time_s=8.0), 1.0).percent == 20.0
+    assert meter.next_pass(FfmpegProgress(out_time_s=8.0), 1.0).percent == 25.0
     assert meter.update(FfmpegProgress(out_time_s=5.0), 2.0).percent == 62.5
 
 
@@ -116,7 +122,7 @@ def test_percent_never_falls_nor_reaches_100(durations: list[float | None], time
             if progress.percent is not None:
                 seen.append(progress.percent)
         if number + 1 < len(durations):
-            meter.next_pass()
+            meter.next_pass(FfmpegProgress(), float(number))
 
     assert seen == sorted(seen)
     assert all(0 <= percent <= 99.9 for percent in seen)
