@@ -39,7 +39,6 @@ from deploy.embedded.system import System, prepared
 Result = TypeVar("Result")
 SERVICES = ("gateway", "notifier", "transcoder")
 BROKER = ("epmd", "rabbitmq")
-STOP_ORDER = ("nginx", *SERVICES, "s3", *reversed(BROKER))
 # All that the services inherit of the tests' own environment: a developer's settings are not for them.
 INHERITED = ("PATH", "HOME", "LANG", "TMPDIR")
 _vhosts = count(1)
@@ -65,6 +64,7 @@ class Stack:
         self.made_at = time.time()
         self._guardian = guardian
         self._broker = broker
+        self._forgotten: list[str] = []
         self._specs = dict(system.processes)
         self._processes = {name: ManagedProcess(spec, guardian) for name, spec in self._specs.items()}
 
@@ -180,17 +180,24 @@ class Stack:
 
     async def aclose(self) -> None:
         """Stop all that is this stack's own."""
-        own = [name for name in STOP_ORDER if not (self._broker and name in BROKER)]
-        added = [name for name in self._processes if name not in STOP_ORDER]
-        await self.stop(*added, *own)
+        last = ("s3", *reversed(BROKER))
+        async with anyio.create_task_group() as stopping:
+            for name in set(self._processes) - set(last):
+                stopping.start_soon(self.stop, name)
+        await self.stop(*(name for name in last if not (self._broker and name in BROKER)))
 
-    async def delete_vhost(self, name: str) -> None:
-        await self.rabbitmqctl("delete_vhost", name)
+    def forget_vhost(self, name: str) -> None:
+        """Let it go when the next one is made: each call of `rabbitmqctl` starts an Erlang of its own."""
+        self._forgotten.append(name)
 
     async def add_vhost(self) -> str:
         """A new, empty vhost of this stack's broker, all rights given."""
         name = f"test-{os.getpid()}-{next(_vhosts)}"
-        expression = (
+        expression = "".join(
+            f'spawn(fun() -> rabbit_vhost:delete(<<"{old}">>, <<"test">>) end), ' for old in self._forgotten
+        )
+        self._forgotten = []
+        expression += (
             f'rabbit_vhost:add(<<"{name}">>, <<"test">>), '
             f'rabbit_auth_backend_internal:set_permissions(<<"{USER}">>, <<"{name}">>, '
             f'<<".*">>, <<".*">>, <<".*">>, <<"test">>).'
@@ -249,8 +256,8 @@ async def make_stack(
             yield stack
         finally:
             await stack.aclose()
-            if broker and broker.running("rabbitmq"):
-                await broker.delete_vhost(vhost)
+            if broker:
+                broker.forget_vhost(vhost)
 
 
 def _share_secrets(broker: Layout, own: Layout) -> None:

@@ -266,9 +266,9 @@ async def run(storm: Storm) -> Report:
                 timeout=storm.patience_s,
                 every=1,
             )
-            await eventually(lambda: all(heard[job] for job in jobs), timeout=30)
+            await eventually(lambda: all(heard[job] for job in jobs), timeout=120)
             chaos.report.seconds = time.monotonic() - begun
-            await eventually(lambda: _settled(stack, jobs), timeout=30)
+            await eventually(lambda: _settled(stack, jobs), timeout=120)
             await chaos.check(jobs, watcher, heard)
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)

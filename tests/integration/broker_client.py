@@ -54,12 +54,12 @@ class Watcher:
         wanted = {f"job.{kind}" for kind in kinds}
         return [e for e in self.events if e["job_id"] == job_id and (not wanted or e["type"] in wanted)]
 
-    async def seen(self, job_id: str, kind: str, count: int = 1, timeout: float = 60) -> Event:  # noqa: ASYNC109
+    async def seen(self, job_id: str, kind: str, count: int = 1, timeout: float = 120) -> Event:  # noqa: ASYNC109
         """The `count`-th event of this kind, waited for."""
         found = await eventually(lambda: self.of(job_id, kind)[count - 1 :], timeout=timeout)
         return found[0]
 
-    async def outcome(self, job_id: str, timeout: float = 90) -> Event:  # noqa: ASYNC109
+    async def outcome(self, job_id: str, timeout: float = 180) -> Event:  # noqa: ASYNC109
         """The job's terminal event, waited for."""
         ends = await eventually(lambda: [e for e in self.of(job_id) if e["type"] in TERMINAL_EVENTS], timeout=timeout)
         return ends[0]

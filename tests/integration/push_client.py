@@ -103,7 +103,7 @@ class Socket:
         return await self.until("subscribed", count)
 
     async def closed(self) -> tuple[int | None, str | None]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await self.ended.wait()
         return self.close_code, self.close_reason
 
@@ -158,7 +158,7 @@ class EventSource:
         return found[0]
 
     async def ended(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await asyncio.gather(self._task, return_exceptions=True)
 
 
@@ -186,7 +186,7 @@ class DeafSocket:
         self.socket = socket.socket()
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.socket.settimeout(30)
+        self.socket.settimeout(60)
         self.socket.connect((host, int(port)))
         key = base64.b64encode(os.urandom(16)).decode()
         self.socket.sendall(
@@ -208,7 +208,7 @@ class DeafSocket:
         """All frames until the end of the connection."""
         data = self.rest
         self.socket.setblocking(False)  # noqa: FBT003
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     some = await asyncio.get_running_loop().sock_recv(self.socket, 1 << 16)

@@ -39,7 +39,7 @@ async def submit(client: Client, path: Path, output_format: str = "mp4", **optio
 
 
 async def follow(client: Client, job: Job, *transports: Transport) -> list[Event]:
-    async with asyncio.timeout(120), client.watch([job.job_id], transports=transports or tuple(Transport)) as events:
+    async with asyncio.timeout(300), client.watch([job.job_id], transports=transports or tuple(Transport)) as events:
         return [event async for event in events]
 
 
@@ -78,7 +78,7 @@ async def test_a_failure_comes_with_its_reason(client: Client, media: MediaFiles
 
 async def test_a_job_is_cancelled_retried_and_deleted(client: Client, media: MediaFiles) -> None:
     job = await submit(client, media.slow(20), "webm")
-    async with asyncio.timeout(60), client.watch([job.job_id]) as events:
+    async with asyncio.timeout(300), client.watch([job.job_id]) as events:
         while (await anext(events)).job.stage != "transcoding":
             pass
         assert (await client.cancel(job.job_id)).status is Status.CANCELLED
@@ -162,7 +162,7 @@ async def test_a_restarted_notifier_costs_no_event(
     job = await submit(client, media.slow(20), "webm")
     restarted = cancelled = False
     events: list[Event] = []
-    async with asyncio.timeout(150), client.watch([job.job_id], transports=[transport]) as watch:
+    async with asyncio.timeout(300), client.watch([job.job_id], transports=[transport]) as watch:
         async for event in watch:
             events.append(event)
             if event.job.stage == "transcoding" and not restarted:

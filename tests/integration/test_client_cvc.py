@@ -39,7 +39,7 @@ class Shell:
         )
 
     async def end(self, process: asyncio.subprocess.Process, given: bytes | None = None) -> Done:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(300):
             out, err = await process.communicate(given)
         assert process.returncode is not None
         return Done(process.returncode, out, err.decode())

@@ -44,7 +44,7 @@ async def run(stack: Stack, directory: Path, *argv: str) -> str:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(150):
+    async with asyncio.timeout(300):
         out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()
     return out.decode()

@@ -96,7 +96,7 @@ async def _bash(script: str, cwd: Path, environment: Mapping[str, str], written:
     )
     try:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(bash.wait(), 100)
+            await asyncio.wait_for(bash.wait(), 300)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(bash.pid, signal.SIGKILL)

@@ -44,7 +44,7 @@ class Run:
     def text(self) -> str:
         return self.output.read_text()
 
-    async def says(self, words: str, timeout: float = 60) -> None:  # noqa: ASYNC109 - a test's own limit
+    async def says(self, words: str, timeout: float = 180) -> None:  # noqa: ASYNC109 - a test's own limit
         def said() -> bool:
             assert self.process.returncode is None or words in self.text, self.text
             return words in self.text
@@ -52,7 +52,7 @@ class Run:
         await eventually(said, timeout)
 
     async def ends(self) -> int:
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             return await self.process.wait()
 
     async def terminated(self) -> int:

@@ -75,7 +75,7 @@ class Studio:
         self.tools = tools
         self.able = able
         self.root = root
-        self._bounds = bounds or Bounds(stall_timeout_s=60, timeout_s=120)
+        self._bounds = bounds or Bounds(stall_timeout_s=120, timeout_s=240)
 
     def directory(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.root))

@@ -53,7 +53,7 @@ def children(pid: int, others: frozenset[int] = frozenset()) -> set[int]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(30):
+    with anyio.fail_after(60):
         while not true():  # noqa: ASYNC110 -- the state of processes has no event
             await anyio.sleep(0.02)
 

@@ -20,12 +20,12 @@ def kinds(events: list[Event]) -> list[str]:
 
 
 async def take(watch: Watch, count: int) -> list[Event]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(watch) for _ in range(count)]
 
 
 async def rest_of(watch: Watch) -> list[Event]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [event async for event in watch]
 
 
