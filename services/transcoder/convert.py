@@ -1,6 +1,8 @@
 """From a local input file to local output files, readable in order: probe, plan, run, verify."""
 
+import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,10 +65,14 @@ class Preview:
 class Converter:
     """Converts files with the tools of this machine.  Holds no state of any job."""
 
-    def __init__(self, tools: Tools, able: Capabilities, bounds: Bounds | None = None) -> None:
+    def __init__(
+        self, tools: Tools, able: Capabilities, bounds: Bounds | None = None, *, at_a_time: int | None = None
+    ) -> None:
+        """`at_a_time` conversions run at a time, as many as are asked for if it is None; probing does not count."""
         self._tools = tools
         self._able = able
         self._bounds = bounds or Bounds()
+        self._slots = nullcontext() if at_a_time is None else asyncio.Semaphore(at_a_time)
 
     async def __call__(
         self, source: Path, workdir: Path, output_format: str, options: Mapping[str, Any], on_progress: OnProgress
@@ -81,8 +87,9 @@ class Converter:
         with telemetry.span(Stage.PROBING):
             info = await probe(source, self._tools)
         run = _Run(self._tools, self._able, self._bounds, source, workdir, info, wishes, output_format, on_progress)
-        with telemetry.span(Stage.TRANSCODING):
-            return await run.convert()
+        async with self._slots:
+            with telemetry.span(Stage.TRANSCODING):
+                return await run.convert()
 
     async def preview(self, source: Path, output_format: str, options: Mapping[str, Any]) -> Preview:
         """What converting `source` would do, without doing it.

@@ -27,7 +27,7 @@ async def make_converter(settings: TranscoderSettings, workdir: WorkDir) -> Conv
     hardware, codecs = await hwaccel.detect(tools, settings.hwaccel, workdir.path)
     able = hwaccel.capabilities(tools, hardware, codecs, ffmpeg_threads(settings))
     bounds = Bounds(stall_timeout_s=settings.stall_timeout, timeout_s=settings.max_job_seconds)
-    return Converter(tools, able, bounds)
+    return Converter(tools, able, bounds, at_a_time=settings.worker_concurrency)
 
 
 def ffmpeg_threads(settings: TranscoderSettings) -> int | None:

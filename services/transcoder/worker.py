@@ -14,15 +14,16 @@ from pydantic import ValidationError
 from services.common import metrics, telemetry, topology, tracing
 from services.common.bus import Bus, Delivery, PublishError
 from services.common.errors import ERRORS, ErrorCode, JobError, JobFailure
-from services.common.jobs import now
+from services.common.jobs import Progress, Stage, now
 from services.common.logs import get_logger
 from services.common.messages import CancelMessage, Completed, WorkMessage
 from services.transcoder.cancellations import Cancellations
 from services.transcoder.inputs import NoRoomError
+from services.transcoder.intake import Intake
 from services.transcoder.lease import Lease, LeaseHeldError, hold
 from services.transcoder.pipeline import Pipeline
 from services.transcoder.reporter import Reporter
-from services.transcoder.run import Abort, Run, Settlement, original
+from services.transcoder.run import Abort, Hand, Run, Settlement, nearly_done, original
 from services.transcoder.settings import TranscoderSettings
 
 log = get_logger(__name__)
@@ -34,7 +35,10 @@ _MOST_PARKED: Final = 24
 
 
 class Worker:
-    """Takes work messages and runs them, at most `worker_concurrency` at a time."""
+    """Takes work messages and runs them, at most `worker_concurrency` at a time.
+
+    The one that follows a job which is nearly done is taken ahead, so that its input is here when ffmpeg is free.
+    """
 
     def __init__(self, bus: Bus, pipeline: Pipeline, settings: TranscoderSettings) -> None:
         self._bus = bus
@@ -43,6 +47,8 @@ class Worker:
         self._runs: dict[str, Run] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
+        self._hands = asyncio.Semaphore(settings.worker_concurrency)
+        self._intake = Intake(bus, topology.JOBS_QUEUE, self._take)
         self.cancellations = Cancellations(bus, self._on_cancel)
 
     @property
@@ -53,7 +59,10 @@ class Worker:
     async def run(self) -> None:
         """Take work until cancelled; runs in progress go on (see `drain`)."""
         await self.cancellations.wait_synced()
-        await self._bus.consume(topology.JOBS_QUEUE, self._take, prefetch=self._settings.worker_concurrency)
+        while True:
+            await self._hands.acquire()
+            # A transcoder with nothing to do comes first.
+            await self._intake.take(priority=-1 if len(self._tasks) >= self._settings.worker_concurrency else 0)
 
     async def drain(self, hurried: asyncio.Event) -> None:
         """After `run` has ended: let runs finish within `drain_timeout`, then give the rest back."""
@@ -74,11 +83,13 @@ class Worker:
             await asyncio.wait(set(self._tasks))
 
     def _take(self, delivery: Delivery) -> None:
-        task = asyncio.get_running_loop().create_task(self._receive(delivery))
+        hand = Hand(self._hands)
+        task = asyncio.get_running_loop().create_task(self._receive(delivery, hand))
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(lambda task: self._done(task, hand))
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, task: asyncio.Task[None], hand: Hand) -> None:
+        hand.free()
         self._tasks.discard(task)
         metrics.WORKERS_BUSY.set({}, len(self._runs))
         if not task.cancelled() and task.exception() is not None:
@@ -91,7 +102,7 @@ class Worker:
             log.info("run_stopped", job_id=message.job_id, attempt=run.work.attempt, reason=message.reason)
             run.stop(Abort.SUPERSEDED if message.reason == "superseded" else Abort.CANCELLED)
 
-    async def _receive(self, delivery: Delivery) -> None:
+    async def _receive(self, delivery: Delivery, hand: Hand) -> None:
         tracing.bind(delivery.origin)  # all that is logged and sent from here on, by this task and those it starts
         try:
             work = WorkMessage.model_validate_json(delivery.body)
@@ -120,7 +131,7 @@ class Worker:
         work = work.model_copy(update={"attempt": work.attempt + deliveries, "deliveries": deliveries})
         task = asyncio.current_task()
         assert task is not None
-        run = self._runs[work.job_id] = Run(work, delivery, task)
+        run = self._runs[work.job_id] = Run(work, delivery, task, hand)
         metrics.WORKERS_BUSY.set({}, len(self._runs))
         about: dict[str, str | int] = {"job_id": work.job_id, "attempt": work.attempt, "tenant": work.tenant}
         with (
@@ -178,7 +189,7 @@ class Worker:
         """Run the job under its lease and tell how it ended."""
         watcher = asyncio.create_task(_stop_when_lost(run, lease), name="lease watcher")
         try:
-            outcome = await self._outcome(run.work, reporter)
+            outcome = await self._outcome(run, reporter)
         except JobFailure as failure:
             run.seal()
             await self._on_failure(run.work, reporter, failure)
@@ -201,7 +212,8 @@ class Worker:
         finally:
             watcher.cancel()
 
-    async def _outcome(self, work: WorkMessage, reporter: Reporter) -> Completed:
+    async def _outcome(self, run: Run, reporter: Reporter) -> Completed:
+        work = run.work
         kept = await self._pipeline.kept_outcome(original(work))
         if kept is not None:
             log.info("job_done_before")
@@ -215,8 +227,14 @@ class Worker:
         if work.deliveries:
             await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
         log.info("job_started", input_path=work.input_path, output_format=work.output_format)
+
+        def on_progress(stage: Stage, progress: Progress) -> None:
+            reporter.progress(stage, progress)
+            if nearly_done(stage, progress):
+                run.hand.free()
+
         async with reporter.reporting():
-            return await self._pipeline.run(work, work.attempt, reporter.progress)
+            return await self._pipeline.run(work, work.attempt, on_progress)
 
     async def _on_failure(self, work: WorkMessage, reporter: Reporter, failure: JobFailure) -> None:
         log.warning("job_failed", code=str(failure.code), detail=failure.detail[-2000:])
