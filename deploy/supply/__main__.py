@@ -9,7 +9,11 @@ from deploy.supply.inventory import ROOT
 def main() -> None:
     """Do both and say where they are."""
     licences.PAGE.write_text(licences.text())
-    for path in (*sbom.write(), licences.PAGE):
+    try:
+        bills = sbom.write()
+    except sbom.OldNpmError as error:
+        sys.exit(str(error))
+    for path in (*bills, licences.PAGE):
         sys.stdout.write(f"{path.relative_to(ROOT)}\n")
 
 

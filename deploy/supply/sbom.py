@@ -9,6 +9,11 @@ from typing import Any, Final
 from deploy.supply.inventory import ROOT, UNKNOWN, licence_of
 
 DIRECTORY: Final = ROOT / "build" / "sbom"
+_FIRST_NPM: Final = 10
+
+
+class OldNpmError(Exception):
+    """The npm at hand can't write bills of materials."""
 
 
 def python_bill() -> dict[str, Any]:
@@ -27,11 +32,23 @@ def python_bill() -> dict[str, Any]:
 
 
 def page_bill() -> dict[str, Any]:
-    """The page's packages."""
+    """The page's packages.
+
+    Raises:
+        OldNpmError: the npm at hand writes none.
+    """
+    if not npm_writes_bills():
+        raise OldNpmError("npm 10 or newer is needed for the page's bill of materials")
     return _json(
         ["npm", "sbom", "--package-lock-only", "--omit=dev", "--sbom-format=cyclonedx", "--sbom-type=application"],
         cwd=ROOT / "static",
     )
+
+
+def npm_writes_bills() -> bool:
+    """True from npm 10 on; Debian's is older."""
+    version = subprocess.run(["npm", "--version"], capture_output=True, check=True, text=True).stdout
+    return int(version.partition(".")[0]) >= _FIRST_NPM
 
 
 def write(directory: Path = DIRECTORY) -> list[Path]:

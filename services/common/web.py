@@ -59,7 +59,7 @@ class Problem(Exception):  # noqa: N818 -- the name of the thing in RFC 9457
         """The problem as a response."""
         body: dict[str, Any] = {
             "type": self.type,
-            "title": HTTPStatus(self.status).phrase,
+            "title": _title(self.status),
             "status": self.status,
             "detail": self.detail,
         }
@@ -67,10 +67,24 @@ class Problem(Exception):  # noqa: N818 -- the name of the thing in RFC 9457
             body["errors"] = list(self.errors)
         return web.Response(
             status=self.status,
+            reason=body["title"],
             body=orjson.dumps(body),
             content_type="application/problem+json",
             headers=self.headers,
         )
+
+
+# RFC 9110's names of these, which Python has from 3.13 on.
+_TITLES: Final = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
+
+
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def json_response(body: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

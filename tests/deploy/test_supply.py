@@ -40,16 +40,22 @@ def test_programs_in_the_images_are_listed():
         assert f"| {program}" in text or f", {program}" in text, program
 
 
-def test_the_bills_of_materials_are_complete(tmp_path: Path):
-    python, page = sbom.python_bill(), sbom.page_bill()
+def test_the_bill_of_materials_of_the_services_is_complete():
+    python = sbom.python_bill()
     assert {c["name"] for c in python["components"]} == {package.name for package in python_packages()}
     for component in python["components"]:
         assert component["purl"].startswith("pkg:pypi/")
         assert component["licenses"]
         assert component["externalReferences"][0]["hashes"]
+    assert python["bomFormat"] == "CycloneDX"
+
+
+@pytest.mark.skipif(not sbom.npm_writes_bills(), reason="npm 10 or newer writes bills of materials")
+def test_the_bill_of_materials_of_the_page_is_complete(tmp_path: Path):
+    page = sbom.page_bill()
     names = {component["name"] for component in page["components"]}
     assert {package.name for package in page_packages()} <= names
-    assert page["bomFormat"] == python["bomFormat"] == "CycloneDX"
+    assert page["bomFormat"] == "CycloneDX"
     assert [path.name for path in sbom.write(tmp_path)] == ["python.cdx.json", "page.cdx.json"]
 
 
