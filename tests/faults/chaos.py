@@ -188,7 +188,8 @@ class Chaos:
         await self.stack.stop(*TRANSCODERS, "gateway")
         work = self.stack.data_dir / "work"
         litter = [path for path in work.rglob("*") if path.is_file()]
-        self.report.expect(f"{len(litter)} files are left in work", holds=not litter)
+        names = ", ".join(str(path.relative_to(work)) for path in litter)
+        self.report.expect(f"{len(litter)} files are left in work: {names}", holds=not litter)
         commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if _readable(path)]
         running = [command for command in commands if str(work).encode() in command]
         self.report.expect(f"{len(running)} ffmpeg processes are left", holds=not running)
@@ -247,33 +248,32 @@ async def started(directory: Path) -> AsyncIterator[tuple[Stack, Gate, Gate]]:
             yield stack, broker, store
 
 
-async def run(storm: Storm) -> Report:
-    """A storm from beginning to end."""
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        clip = MediaFiles(Path(name)).avi(1)
-        async with started(Path(name) / "stack") as (stack, broker, store), watching(stack) as watcher:
-            chaos = Chaos(stack, storm, broker, store)
-            heard: Counter[str] = Counter()
-            listener = asyncio.create_task(listen(stack, heard))
-            key = await watcher.put(clip)
-            begun = time.monotonic()
-            disturbing = asyncio.create_task(chaos.disturb())
-            async with ClientSession(timeout=ClientTimeout(total=5)) as http:
-                jobs = [await chaos.submit(http, key) for _ in range(storm.jobs)]
-            await disturbing
-            await eventually(
-                lambda: set(jobs) <= {job for job, ends in outcomes(watcher).items() if ends},
-                timeout=storm.patience_s,
-                every=1,
-            )
-            await eventually(lambda: all(heard[job] for job in jobs), timeout=120)
-            chaos.report.seconds = time.monotonic() - begun
-            await eventually(lambda: _settled(stack, jobs), timeout=120)
-            await chaos.check(jobs, watcher, heard)
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
-            await chaos.check_leftovers()
-            return chaos.report
+async def run(storm: Storm, directory: Path) -> Report:
+    """A storm from beginning to end, in an empty directory."""
+    clip = MediaFiles(directory).avi(1)
+    async with started(directory / "stack") as (stack, broker, store), watching(stack) as watcher:
+        chaos = Chaos(stack, storm, broker, store)
+        heard: Counter[str] = Counter()
+        listener = asyncio.create_task(listen(stack, heard))
+        key = await watcher.put(clip)
+        begun = time.monotonic()
+        disturbing = asyncio.create_task(chaos.disturb())
+        async with ClientSession(timeout=ClientTimeout(total=5)) as http:
+            jobs = [await chaos.submit(http, key) for _ in range(storm.jobs)]
+        await disturbing
+        await eventually(
+            lambda: set(jobs) <= {job for job, ends in outcomes(watcher).items() if ends},
+            timeout=storm.patience_s,
+            every=1,
+        )
+        await eventually(lambda: all(heard[job] for job in jobs), timeout=120)
+        chaos.report.seconds = time.monotonic() - begun
+        await eventually(lambda: _settled(stack, jobs), timeout=120)
+        await chaos.check(jobs, watcher, heard)
+        listener.cancel()
+        await asyncio.gather(listener, return_exceptions=True)
+        await chaos.check_leftovers()
+        return chaos.report
 
 
 async def _settled(stack: Stack, jobs: list[str]) -> bool:
@@ -291,7 +291,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    report = asyncio.run(run(Storm(jobs=arguments.jobs, seed=arguments.seed)))
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        report = asyncio.run(run(Storm(jobs=arguments.jobs, seed=arguments.seed), Path(name)))
     sys.stdout.write(f"seed            {arguments.seed}\n{report.text()}\n")
     return 1 if report.faults else 0
 
