@@ -163,7 +163,12 @@ class Stack:
 
     async def stop(self, *names: str) -> None:
         for name in names:
-            await self._process(name).stop()
+            process = self._process(name)
+            ran = process.running
+            await process.stop()
+            if ran and process.ending() == "killed by SIGKILL":
+                with process.spec.log.open("a") as log:
+                    log.write(f"ERROR: it did not stop within {process.spec.stop_grace_s:.0f} seconds and was killed\n")
 
     async def restart(self, name: str) -> None:
         await self.stop(name)
