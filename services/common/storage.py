@@ -16,11 +16,9 @@ from urllib.parse import quote, urlsplit
 
 import anyio
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, TCPConnector
-from miniopy_async.api import Minio
-from miniopy_async.datatypes import Part
-from miniopy_async.error import S3Error
 
 from services.common.logs import get_logger
+from services.common.miniopy import Minio, Part, S3Error
 from services.common.settings import CommonSettings
 from services.common.storage_errors import (
     ObjectMissingError,

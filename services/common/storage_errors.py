@@ -7,7 +7,8 @@ from typing import Final
 from xml.etree.ElementTree import ParseError
 
 from aiohttp import ClientError
-from miniopy_async.error import InvalidResponseError, MinioException, S3Error, ServerError
+
+from services.common.miniopy import InvalidResponseError, MinioException, S3Error, ServerError
 
 _CODE: Final = re.compile(r"<Code>(\w+)</Code>")
 _MISSING: Final = frozenset({"NoSuchKey", "NoSuchUpload", "NotFound"})
