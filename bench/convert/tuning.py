@@ -3,13 +3,13 @@
 The defaults of WORKER_CONCURRENCY and FFMPEG_THREADS come from here; run it on a machine that does nothing else.
 """
 
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from bench.convert.bare import commands_for, run_all
 from bench.convert.figures import CLIP, CLIP_CODECS, figure, make
+from services.transcoder import processors
 from services.transcoder.converter import ffmpeg_threads
 from services.transcoder.settings import TranscoderSettings
 
@@ -18,9 +18,9 @@ CLIPS = 16
 
 async def tuning() -> list[dict[str, Any]]:
     """Sixteen short clips by bare ffmpeg: the default settings beside every other choice."""
-    cores = os.cpu_count() or 1
+    cores = processors.available()
     defaults = TranscoderSettings()
-    chosen = (defaults.worker_concurrency, ffmpeg_threads(defaults) or 0)
+    chosen = (defaults.worker_concurrency, ffmpeg_threads(defaults))
     choices = {
         (at_a_time, threads)
         for at_a_time in {1, max(1, cores // 2), cores, cores + 1, 2 * cores}

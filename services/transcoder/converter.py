@@ -1,8 +1,6 @@
 """The converter of this machine: its tools found, its hardware tried, its bounds taken from the settings."""
 
-import os
-
-from services.transcoder import hwaccel
+from services.transcoder import hwaccel, processors
 from services.transcoder.convert import Bounds, Converter
 from services.transcoder.sandbox import Limits
 from services.transcoder.settings import TranscoderSettings
@@ -30,10 +28,9 @@ async def make_converter(settings: TranscoderSettings, workdir: WorkDir) -> Conv
     return Converter(tools, able, bounds, at_a_time=settings.worker_concurrency)
 
 
-def ffmpeg_threads(settings: TranscoderSettings) -> int | None:
-    """Threads for one ffmpeg; None leaves it to the encoder, which then takes about one a core."""
+def ffmpeg_threads(settings: TranscoderSettings) -> int:
+    """Threads for one ffmpeg: as set, or its share of the processors (measured by the benchmark `tuning`)."""
     if settings.ffmpeg_threads:
         return settings.ffmpeg_threads
-    cores = os.cpu_count() or 1
-    # Oversubscribing by half keeps the cores busy while one job reads, writes or waits.
-    return max(1, round(cores * 1.5 / settings.worker_concurrency)) if settings.worker_concurrency > 1 else None
+    # As many again by half keep the processors busy while one job reads, writes or waits.
+    return max(1, round(1.5 * processors.available() / settings.worker_concurrency))

@@ -1,11 +1,11 @@
 """The transcoder's settings."""
 
-import os
 from pathlib import Path
 
 from pydantic import Field
 
 from services.common.settings import ByteSize, CommonSettings, Port, Seconds
+from services.transcoder import processors
 from services.transcoder.hwaccel import Hwaccel
 from services.transcoder.sandbox import Mode
 
@@ -17,10 +17,10 @@ class TranscoderSettings(CommonSettings):
     transcoder_port: Port = Field(8002, description="Port of the transcoder's health and metrics")
     work_dir: Path | None = Field(None, description="Directory for files in work; `DATA_DIR/work` if not set")
     worker_concurrency: int = Field(
-        default_factory=lambda: max(1, min(4, (os.cpu_count() or 1))),
+        default_factory=lambda: min(4, processors.available()),
         ge=1,
         le=64,
-        description="Jobs converted at a time by one transcoder; by default one a core, at most 4",
+        description="Jobs converted at a time by one transcoder; by default one a processor, at most 4",
     )
     ffmpeg_threads: int = Field(
         0, ge=0, le=256, description="Threads of one ffmpeg; 0 shares the cores among the concurrent jobs"
