@@ -8,7 +8,7 @@ own writer; its channel numbers them and matches the broker's confirmations, as 
 import asyncio
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
 from typing import Any, Final
@@ -37,12 +37,12 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be published, persistent and mandatory; `headers` are ASCII."""
+    """A message to be published, persistent and mandatory; `headers` is what `field_table` makes of them."""
 
     exchange: str
     routing_key: str
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: bytes = b""
 
 
 def _short(text: bytes) -> bytes:
@@ -54,8 +54,8 @@ def _method_start(exchange: str) -> bytes:
     return struct.pack(">HHH", _BASIC, _PUBLISH, 0) + _short(exchange.encode())
 
 
-def _table(headers: Mapping[str, str]) -> bytes:
-    """A field table of long strings."""
+def field_table(headers: Mapping[str, str]) -> bytes:
+    """AMQP headers, all of them strings, as they go over the wire."""
     entries = b"".join(
         [
             _short(name.encode()) + b"S" + _length(len(value)) + value
@@ -71,7 +71,7 @@ def encode(channel: int, message: Outgoing, message_id: bytes) -> bytes:
     header = (
         _header_start(_BASIC, 0, len(message.body), _FLAGS | _WITH_HEADERS if message.headers else _FLAGS)
         + _short(_CONTENT_TYPE)
-        + (_table(message.headers) if message.headers else b"")
+        + message.headers
         + bytes([_PERSISTENT])
         + _short(message_id)
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import lru_cache
 from random import uniform
 from typing import Final
 
@@ -9,7 +10,7 @@ import anyio
 import orjson
 
 from services.common import telemetry, topology, tracing
-from services.common.batch import Outgoing
+from services.common.batch import Outgoing, field_table
 from services.common.bus import Bus, PublishError, UnroutableError, declare
 from services.common.logs import get_logger
 from services.common.telemetry import Span
@@ -30,13 +31,19 @@ _MESSAGING: Final = {"messaging.system": "rabbitmq", "messaging.destination.name
 
 def _prepared(message: OutboxMessage) -> tuple[Outgoing, Span | None]:
     """What goes to the broker; and where spans are wanted that of asking for work, which what is done stands below."""
-    headers = orjson.loads(message.origin) if message.origin else {}
+    headers = _headers(message.origin)
     span = None
     recorder = telemetry.recorder()
     if recorder is not None and message.exchange == topology.JOBS:
-        span = recorder.start(f"publish {topology.JOBS}", tracing.from_headers(headers), "producer", _MESSAGING)
-        headers = span.context.headers()
+        context = tracing.decode(message.origin) if message.origin else None
+        span = recorder.start(f"publish {topology.JOBS}", context, "producer", _MESSAGING)
+        headers = field_table(span.context.headers())
     return Outgoing(message.exchange, message.routing_key, message.body, headers), span
+
+
+@lru_cache(maxsize=64)  # a job's messages come one after the other
+def _headers(origin: str | None) -> bytes:
+    return field_table(orjson.loads(origin)) if origin else b""
 
 
 def _end(span: Span | None, result: PublishError | None) -> None:

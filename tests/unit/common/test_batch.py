@@ -7,7 +7,7 @@ from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
-from services.common.batch import Outgoing, encode
+from services.common.batch import Outgoing, encode, field_table
 
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz.-_*#0123456789", max_size=200)
 
@@ -27,6 +27,7 @@ def test_frames_are_as_the_library_makes_them(  # noqa: PLR0917 -- hypothesis na
 ) -> None:
     message_id = f"{number:x}"
     headers = dict(sorted(headers.items()))  # as the library does; to the broker it is all the same
+    table = field_table(headers) if headers else b""
     properties = Basic.Properties(
         content_type="application/json", headers=headers or None, delivery_mode=2, message_id=message_id
     )
@@ -39,4 +40,4 @@ def test_frames_are_as_the_library_makes_them(  # noqa: PLR0917 -- hypothesis na
             ContentBody(body),
         )
     )
-    assert encode(channel, Outgoing(exchange, routing_key, body, headers), message_id.encode()) == expected
+    assert encode(channel, Outgoing(exchange, routing_key, body, table), message_id.encode()) == expected
