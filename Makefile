@@ -2,7 +2,7 @@
 # arguments: `make up HTTP_PORT=9090 DATA_DIR=/srv/video`.
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test lint bench chaos docs dashboards sbom lock clean
+.PHONY: help up demo test lint bench chaos docs dashboards sbom audit lock clean
 
 RUN := .venv/bin/python
 # Most of a test is waiting; what is busy shares the cores.
@@ -52,6 +52,12 @@ dashboards: ## Write grafana/ from its source
 sbom: ## Write the bills of materials and docs/licences.md
 	@sh deploy/embedded/bootstrap.sh dev
 	$(RUN) -m deploy.supply
+
+audit: ## Ask the indexes which of the pinned packages have known faults
+	@sh deploy/embedded/bootstrap.sh dev
+	@.venv/bin/python -m pip install --quiet uv
+	.venv/bin/uvx --quiet pip-audit --disable-pip --require-hashes -r requirements.lock
+	npm --prefix static audit --omit=dev
 
 lock: ## Pin what pyproject.toml asks for, with hashes and no index
 	@.venv/bin/python -m pip install --quiet uv
