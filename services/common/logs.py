@@ -9,10 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-import structlog
-from structlog.typing import Processor
 
 from services.common import tracing
+from services.common.lean import without
+
+with without("rich"):  # for prettier traces on a terminal; megabytes in every service
+    import structlog
+    from structlog.typing import Processor
 
 # Query strings of presigned URLs and tickets are credentials for as long as they live.
 _SECRET = re.compile(
