@@ -12,8 +12,8 @@ from services.common.tracing import Context, from_headers
 
 log = get_logger(__name__)
 
-# What a broken or refusing broker makes the library raise.
-BROKER_ERRORS: Final = (AMQPError, ConnectionError, OSError, asyncio.TimeoutError, RuntimeError)
+# What a broken or refusing broker makes the library raise; the last, where a connection ends just as it is made.
+BROKER_ERRORS: Final = (AMQPError, ConnectionError, OSError, asyncio.TimeoutError, RuntimeError, StopAsyncIteration)
 
 
 class Delivery:

@@ -1,0 +1,31 @@
+"""The connection to the broker is made again, whatever becomes of it while it is being made."""
+
+import asyncio
+
+import aio_pika
+import pytest
+
+from services.common.bus import Bus
+
+
+async def test_who_hangs_up_at_once_as_the_proxy_of_an_absent_broker_does_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    third = asyncio.Event()
+    visits = 0
+
+    async def connect(*_: object, **__: object) -> None:
+        nonlocal visits
+        visits += 1
+        if visits == 3:
+            third.set()
+        raise StopAsyncIteration  # as aiormq does on uvloop, where the end is known before anything was read
+
+    monkeypatch.setattr(aio_pika, "connect", connect)
+    running = asyncio.create_task(Bus("amqp://nobody:secret@127.0.0.1:1/", name="test").run())
+    waiting = asyncio.create_task(third.wait())
+    done, _ = await asyncio.wait({running, waiting}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+    running.cancel()
+    waiting.cancel()
+    await asyncio.gather(running, waiting, return_exceptions=True)
+    assert done == {waiting}
