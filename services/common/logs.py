@@ -4,9 +4,8 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from datetime import UTC, datetime
-from typing import Any, Final
+from collections.abc import MutableMapping
+from typing import Any
 
 import orjson
 
@@ -65,7 +64,6 @@ def configure(service: str, *, level: str = "info", style: str = "auto") -> None
         level: least level that is written.
         style: `json`, `console`, or `auto` for console on a terminal and JSON elsewhere.
     """
-    global _short_cut  # noqa: PLW0603 -- a program has one log
     console = style == "console" or (style == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -89,9 +87,6 @@ def configure(service: str, *, level: str = "info", style: str = "auto") -> None
     )
     _configure_foreign(shared, rendered, level)
     structlog.contextvars.clear_contextvars()
-    _short_cut = None
-    if not console:
-        _short_cut = _ShortCut(service, structlog.BytesLogger(sys.stderr.buffer), wanted=level in {"debug", "info"})
 
 
 def _configure_foreign(shared: list[Any], renderer: Any, level: str) -> None:
@@ -115,43 +110,3 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     """A logger whose first argument is a constant event name and whose fields are keywords."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(name)
     return logger
-
-
-def tell(event: str, *, job_id: str, **fields: str | int) -> None:
-    """What `info` of a logger says, in a third of the time, for the line that each new job costs.
-
-    Fields are our own words and ids: nothing is looked through for secrets, and no context but that of `tracing` is
-    added.
-    """
-    if _short_cut is None:
-        _log.info(event, job_id=job_id, **fields)
-    else:
-        _short_cut.tell(event, job_id, fields)
-
-
-class _ShortCut:
-    """Past structlog's chain of processors, to the same line."""
-
-    def __init__(self, service: str, out: structlog.BytesLogger, *, wanted: bool) -> None:
-        self._service = service
-        self._out = out
-        self._wanted = wanted
-
-    def tell(self, event: str, job_id: str, fields: Mapping[str, str | int]) -> None:
-        if not self._wanted:
-            return
-        context = tracing.current()
-        line = {
-            **(context.ids() if context is not None else {}),
-            "job_id": job_id,
-            **fields,
-            "event": event,
-            "service": self._service,
-            "level": "info",
-            "timestamp": datetime.now(UTC),
-        }
-        self._out.info(orjson.dumps(line, option=orjson.OPT_UTC_Z))
-
-
-_log: Final = get_logger(__name__)
-_short_cut: _ShortCut | None = None

@@ -5,10 +5,11 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from services.common import logs, metrics, tracing
+from services.common import metrics, tracing
 from services.common.formats import FORMATS
 from services.common.jobs import Status, now, timestamp
 from services.common.keys import output_key, owner_of_upload
+from services.common.logs import get_logger
 from services.common.options import OptionsError, check, parse_options
 from services.common.web import Problem
 from services.gateway.context import Call
@@ -21,6 +22,8 @@ from services.gateway.store.creation import create_jobs as creation
 from services.gateway.store.engine import StoreRefusedError
 from services.gateway.store.rows import etag, new_row, storable
 from services.gateway.uploads import too_large
+
+log = get_logger(__name__)
 
 
 def check_wishes(wanted: JobRequest) -> None:
@@ -104,8 +107,6 @@ async def create_job(call: Call) -> web.Response:
         job = orjson.loads(made.response)
     else:
         metrics.INGESTION_TALLY.inc()
-        logs.tell(
-            "job_created", job_id=job["job_id"], attempt=1, tenant=call.tenant, output_format=wanted.output_format
-        )
+        log.info("job_created", job_id=job["job_id"], attempt=1, tenant=call.tenant, output_format=wanted.output_format)
     headers = {"Location": f"/jobs/{job['job_id']}", "ETag": etag(job["attempt"], job["seq"])}
     return web.Response(body=made.response, status=201, content_type="application/json", headers=headers)

@@ -87,24 +87,3 @@ def test_on_a_terminal_people_read_it(capfd: pytest.CaptureFixture[str]) -> None
     written = capfd.readouterr().err
     assert "job_created" in written
     assert not written.startswith("{")
-
-
-def test_the_short_cut_says_what_the_long_way_says(capfd: pytest.CaptureFixture[str]) -> None:
-    logs.configure("gateway", style="json")
-    with tracing.bound(Context("req-1", GIVEN)):
-        logs.get_logger("ours").info("job_created", job_id="j", attempt=1, tenant="default")
-        logs.tell("job_created", job_id="j", attempt=1, tenant="default")
-    long, short = capfd.readouterr().err.splitlines()
-    when = json.loads(short)["timestamp"]
-    assert short == long.replace(json.loads(long)["timestamp"], when)
-    assert len(when) == len("2026-11-24T23:00:00.000000Z")
-
-
-@pytest.mark.parametrize(("style", "level", "count"), [("json", "warning", 0), ("console", "info", 1)])
-def test_the_short_cut_keeps_to_level_and_style(
-    capfd: pytest.CaptureFixture[str], style: str, level: str, count: int
-) -> None:
-    logs.configure("gateway", style=style, level=level)
-    logs.tell("job_created", job_id="j")
-    written = capfd.readouterr().err.splitlines()
-    assert [line.startswith("{") for line in written] == [False] * count
