@@ -5,6 +5,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk import environment_variables
 
 from deploy.docker.secret_files import GENERATED, OPTIONAL
 from tests.deploy.compose import ROOT, defaults
@@ -80,6 +81,7 @@ def test_capitals_are_settings(page: Path):
     known = {field.upper() for service in SERVICES for field in settings_of(service).model_fields}
     known |= set(re.findall(r"\$\{([A-Z0-9_]+)", COMPOSE_TEXT))
     known |= {"SECRETS_DIR", "STORE_EXPIRY_DAYS", "ALLOWED_ORIGINS"}
+    known |= {name for name in vars(environment_variables) if name.startswith("OTEL_")}
     states = {"QUEUED", "PROCESSING", "COMPLETED", "FAILED", "CANCELLED", "SIGTERM", "PUT"}
     for word in re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)(?:=[^`]*)?`", page.read_text()):
         assert word in known | states, word
