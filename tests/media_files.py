@@ -51,8 +51,11 @@ class MediaFiles:
 
     def slow(self, seconds: float = 60) -> Path:
         """Noise that takes an encoder long: for cancelling, killing and watching progress."""
-        source = f"nullsrc=s=640x360:r=25:d={seconds},geq=random(1)*255:128:128"
-        return self.make(f"{seconds}s-noise.mkv", "-f", "lavfi", "-i", source, "-c:v", "mjpeg", "-q:v", "8")
+        # Made once and repeated: noise is slow to make as well.
+        source = "nullsrc=s=640x360:r=25:d=2,geq=random(1)*255:128:128"
+        piece = self.make("noise.mkv", "-f", "lavfi", "-i", source, "-c:v", "mjpeg", "-q:v", "8")
+        repeated = ("-stream_loop", "-1", "-i", str(piece), "-t", str(seconds), "-c", "copy")
+        return self.make(f"{seconds}s-noise.mkv", *repeated)
 
     def garbage(self) -> Path:
         """Bytes that are no media of any kind, under a name that says they are."""
