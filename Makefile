@@ -61,9 +61,9 @@ audit: ## Ask the indexes which of the pinned packages have known faults
 
 lock: ## Pin what pyproject.toml asks for, with hashes and no index
 	@.venv/bin/python -m pip install --quiet uv
-	.venv/bin/uv pip compile pyproject.toml --extra embedded $(LOCK) -o requirements.lock
-	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev $(LOCK) -o requirements-dev.lock
-	.venv/bin/uv pip compile pyproject.toml --extra embedded --group dev --group bench $(LOCK) \
+	.venv/bin/uv pip compile pyproject.toml --extra embedded --extra otel $(LOCK) -o requirements.lock
+	.venv/bin/uv pip compile pyproject.toml --extra embedded --extra otel --group dev $(LOCK) -o requirements-dev.lock
+	.venv/bin/uv pip compile pyproject.toml --extra embedded --extra otel --group dev --group bench $(LOCK) \
 		-o requirements-bench.lock
 	@echo "Now: make sbom"
 
