@@ -1,19 +1,18 @@
 """A message from the broker, and what can be done with it."""
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from aio_pika.abc import AbstractIncomingMessage
-from aiormq.exceptions import AMQPError
 
 from services.common.logs import get_logger
 from services.common.tracing import Context, from_headers
 
 log = get_logger(__name__)
 
-# What a broken or refusing broker makes the library raise; the last, where a connection ends just as it is made.
-BROKER_ERRORS: Final = (AMQPError, ConnectionError, OSError, asyncio.TimeoutError, RuntimeError, StopAsyncIteration)
+# What a call to the broker may raise: anything. aiormq ends what is under way with a bare `Exception` where the
+# connection just ends, as at a proxy, and with `StopAsyncIteration` where that comes before the first word.
+BROKER_ERRORS: Final = (Exception,)
 
 
 class Delivery:

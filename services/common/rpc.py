@@ -58,7 +58,9 @@ class Caller:
                 await self._bus.publish("", queue, body, message_id=question, reply_to=self._queue)
                 reply: bytes = await answer
                 return reply
-        except (*BROKER_ERRORS, PublishError) as error:
+        except NoAnswerError:
+            raise
+        except BROKER_ERRORS as error:
             raise NoAnswerError(repr(error)) from error
         finally:
             del self._waiting[question]
