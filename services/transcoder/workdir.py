@@ -3,8 +3,9 @@
 import fcntl
 import os
 import shutil
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -51,9 +52,24 @@ class WorkDir:
             lock = _lock(path)
             if lock is None:
                 continue
-            log.info("litter_removed", path=path.name)
+            log.info("litter_removed", path=path.name, ended=_end_strays(path))
             shutil.rmtree(path, ignore_errors=True)
             os.close(lock)
+
+
+def _end_strays(path: Path) -> int:
+    """Kill what still works on `path`; how many processes those were.
+
+    Bubblewrap ends with the process that started it, but if that dies while the walls are being built, the one inside
+    waits for ever for the word to begin.
+    """
+    ended = 0
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # gone in the meantime, or not ours
+            if os.fsencode(path) in (entry / "cmdline").read_bytes():
+                os.kill(int(entry.name), signal.SIGKILL)
+                ended += 1
+    return ended
 
 
 def _claim(root: Path) -> tuple[Path, int]:
