@@ -13,7 +13,7 @@ from services.common.options import parse_options
 from services.transcoder import hwaccel
 from services.transcoder.converter import ffmpeg_threads
 from services.transcoder.plan import make_plan
-from services.transcoder.probe import probe
+from services.transcoder.probe import probe, probe_command
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.tools import discover
 
@@ -34,7 +34,7 @@ class Bare:
                 *command, cwd=directory, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL
             )
             if await process.wait():
-                raise RuntimeError(f"ffmpeg failed: {command}")
+                raise RuntimeError(f"failed: {command}")
         seconds = perf_counter() - begun
         shutil.rmtree(directory)
         return seconds
@@ -53,8 +53,12 @@ async def commands_for(
     concurrency: int,
     directory: Path,
     threads: int | None = None,
+    probed: bool = False,
 ) -> Bare:
-    """What the transcoder at this concurrency would run for `source`; `threads` instead of its own choice."""
+    """What the transcoder at this concurrency would run for `source`.
+
+    `threads` goes instead of its own choice; with `probed` ffprobe is among the commands, as it is for every job.
+    """
     settings = TranscoderSettings(worker_concurrency=concurrency)
     tools = await discover(sandbox="none")
     place = directory / "plan"
@@ -63,7 +67,8 @@ async def commands_for(
     info = await probe(place / "input", tools)
     plan = make_plan(info, output_format, parse_options(options), able=able, source="input", loudness=None)
     shutil.rmtree(place)
-    return Bare(source, tuple((tools.ffmpeg, *one.argv[1:]) for one in plan.passes))
+    probing = [tuple(probe_command(tools.ffprobe, Path("input")))] if probed else []
+    return Bare(source, (*probing, *((tools.ffmpeg, *one.argv[1:]) for one in plan.passes)))
 
 
 async def run_all(jobs: Sequence[Bare], directory: Path, *, at_a_time: int) -> float:

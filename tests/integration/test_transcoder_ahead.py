@@ -28,7 +28,7 @@ async def _further(watcher: Watcher, job_id: str, *, than: int = 0) -> int:
 
 
 async def test_the_next_job_is_left_to_others_while_the_one_at_hand_goes_on(watcher: Watcher, media: MediaFiles):
-    source = await watcher.put(media.slow(60))
+    source = await watcher.put(media.slow(30))
     job = await watcher.request(source)
     before = await _further(watcher, job)
     waiting = await watcher.request(source)
@@ -42,7 +42,7 @@ async def test_the_next_job_is_left_to_others_while_the_one_at_hand_goes_on(watc
 
 
 async def test_the_next_job_is_fetched_before_the_one_at_hand_is_done(watcher: Watcher, media: MediaFiles):
-    source = await watcher.put(media.slow(12))
+    source = await watcher.put(media.slow(6))
     jobs = [await watcher.request(source) for _ in range(3)]
     ends = [await watcher.outcome(job) for job in jobs]
     assert [end["type"] for end in ends] == ["job.completed"] * 3
