@@ -32,11 +32,10 @@ _PASSING: Final = frozenset({403, 408, 429, 500, 502, 503, 504})
 
 
 class _ForgottenError(ClientError):
-    """The store knows nothing of this upload.  `repeated` as in `ApiError`."""
+    """The store knows nothing of this upload."""
 
-    def __init__(self, *, repeated: bool = False) -> None:
+    def __init__(self) -> None:
         super().__init__("The store has forgotten this upload; send the file again.")
-        self.repeated = repeated
 
 
 class _PartRefusedError(Exception):
@@ -150,7 +149,7 @@ class Upload:
                 method, path, params={"key": ref.key}, json=json, repeatable=True, timeout_s=120.0
             )
         except NotFoundError as error:
-            raise _ForgottenError(repeated=error.repeated) from error
+            raise _ForgottenError from error
         return reply.body
 
     async def _send_all(self, ref: UploadRef, present: Mapping[int, Mapping[str, Any]]) -> None:
@@ -249,12 +248,7 @@ class Upload:
 
     async def _complete(self, ref: UploadRef) -> None:
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in sorted(self._etags.items())]
-        try:
-            await self._call(ref, "POST", "/complete", json={"parts": parts})
-        except _ForgottenError as error:
-            # The first try's answer was lost, and what it did is why there is nothing left to complete.
-            if not error.repeated:
-                raise
+        await self._call(ref, "POST", "/complete", json={"parts": parts})
 
     async def _abort(self, ref: UploadRef) -> None:
         with suppress(ClientError), anyio.move_on_after(5, shield=True):

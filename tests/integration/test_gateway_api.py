@@ -356,6 +356,7 @@ async def test_multipart_as_uppy_does_it(api: Api) -> None:
     wanted = {"parts": [{"PartNumber": n, "ETag": etag} for n, etag in enumerate(etags, 1)]}
     status, done, _ = await api.post(f"{upload}/complete{query}", json=wanted)
     assert (status, done["key"]) == (200, begun["key"])
+    assert (await api.post(f"{upload}/complete{query}", json=wanted))[:2] == (200, done)  # its answer may be lost
     assert (await api.submit(begun["key"]))["input_path"] == begun["key"]
     assert (await api.get(upload + query))[0] == 404
 
@@ -365,6 +366,8 @@ async def test_a_multipart_upload_can_be_given_up(api: Api) -> None:
     path = f"/s3/multipart/{begun['uploadId']}?key={begun['key']}"
     assert (await api.delete(path))[:2] == (200, {})
     assert (await api.get(path))[0] == 404
+    wanted = {"parts": [{"PartNumber": 1, "ETag": "x"}]}
+    assert (await api.post(path.replace("?", "/complete?"), json=wanted))[0] == 404
 
 
 async def test_parts_that_are_too_much_together_are_refused(api: Api) -> None:
