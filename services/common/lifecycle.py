@@ -57,6 +57,12 @@ class Service:
                     await run()
                 if not scope.cancel_called:
                     raise RuntimeError(f"{name} ended by itself")
+            except asyncio.CancelledError:
+                # Libraries let go of futures by cancelling them; a task group takes that for the wish of its owner.
+                task = asyncio.current_task()
+                if task is not None and not task.cancelling():
+                    raise RuntimeError(f"{name} was cancelled by nobody") from None
+                raise
             finally:
                 ended.set()
 
