@@ -5,7 +5,7 @@ from enum import Enum
 from typing import Final
 
 from services.common.bus import Delivery
-from services.common.jobs import Progress, Stage
+from services.common.jobs import Progress, Stage, now
 from services.common.messages import WorkMessage
 
 # Seconds before the end of a job in which the next one is fetched and probed.  Longer would keep it from a transcoder
@@ -85,3 +85,18 @@ class Run:
 def original(work: WorkMessage) -> WorkMessage:
     """`work` as it was asked for, its deliveries counted beside the attempt instead of in it."""
     return work.model_copy(update={"attempt": work.attempt - work.deliveries})
+
+
+def next_attempt(work: WorkMessage, *, retries: int, seq: int) -> WorkMessage:
+    """The message that asks for `work` once more, after `retries` of its attempts; its events follow on `seq`."""
+    return work.model_copy(
+        update={
+            "attempt": work.attempt + 1,
+            "retries": retries,
+            "deliveries": 0,
+            "percent_floor": None,
+            "seq": seq,
+            "queued_at": now(),
+            "parked": 0,
+        }
+    )

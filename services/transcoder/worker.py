@@ -23,7 +23,7 @@ from services.transcoder.intake import Intake
 from services.transcoder.lease import Lease, LeaseHeldError, hold
 from services.transcoder.pipeline import Pipeline
 from services.transcoder.reporter import Reporter
-from services.transcoder.run import Abort, Hand, Run, Settlement, nearly_done, original
+from services.transcoder.run import Abort, Hand, Run, Settlement, nearly_done, next_attempt, original
 from services.transcoder.settings import TranscoderSettings
 
 log = get_logger(__name__)
@@ -245,17 +245,7 @@ class Worker:
             return
         delay_s = topology.retry_delay(used + 1)
         metrics.RETRIES.inc({"code": failure.code})
-        again = work.model_copy(
-            update={
-                "attempt": work.attempt + 1,
-                "retries": used + 1,
-                "deliveries": 0,
-                "percent_floor": None,
-                "seq": reporter.seq,
-                "queued_at": now(),
-                "parked": 0,
-            }
-        )
+        again = next_attempt(work, retries=used + 1, seq=reporter.seq)
         log.info("job_retried", next_attempt=again.attempt, delay_s=delay_s)
         announcer = self._reporter(again, first=True)
         await announcer.retrying(failure.error, delay_s=float(delay_s))
