@@ -22,8 +22,9 @@ log = get_logger(__name__)
 
 _PREFETCH: Final = 1000
 _MAX_BATCH: Final = 250
-# Progress alone may wait this long for more of its kind: one row then takes one write for several events.
-_LINGER_S: Final = 0.2
+# Progress alone may wait this long for more of its kind: one row then takes one write for several events.  Who polls is
+# promised progress that is at most two seconds old.
+_LINGER_S: Final = 0.6
 _BACKOFF_S: Final = (0.1, 5.0)
 
 Event = dict[str, Any]
@@ -86,6 +87,8 @@ class Projector:
             self._urgent.set()
             event["origin"] = delivery.origin.encode()
         self._waiting.append((delivery, event))
+        if len(self._waiting) >= _MAX_BATCH:
+            self._urgent.set()
         self._arrived.set()
 
     async def _apply_all(self) -> None:
