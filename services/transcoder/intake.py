@@ -114,8 +114,12 @@ class _Line:
         return taken
 
     async def close(self) -> None:
-        if not self._channel.is_closed:
+        if self._channel.is_closed:
+            return
+        try:
             await self._channel.close()
+        except BROKER_ERRORS as error:
+            log.debug("channel_close_failed", queue=self._queue.name, error=repr(error))
 
     async def _end(self, tag: str) -> None:
         if self.lost:
