@@ -8,7 +8,7 @@ from typing import Final
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from services.common import topology
-from services.common.bus import BROKER_ERRORS, Bus, PublishError, declare
+from services.common.bus import BROKER_ERRORS, Bus, declare
 from services.common.jobs import now, timestamp
 from services.common.logs import get_logger
 from services.gateway.projector import Projector
@@ -56,7 +56,7 @@ async def count_ready(bus: Bus) -> QueueCounts | None:
             return None
         finally:
             await channel.close()
-    except (PublishError, *BROKER_ERRORS) as error:
+    except BROKER_ERRORS as error:
         log.info("queues_not_counted", error=repr(error))
         return None
     return QueueCounts(work=sum(counts[name] for name in _WORK_QUEUES), events=counts[topology.GATEWAY_QUEUE])

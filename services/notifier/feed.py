@@ -16,7 +16,7 @@ import orjson
 from aio_pika.abc import AbstractIncomingMessage
 
 from services.common import telemetry, tracing
-from services.common.bus import BROKER_ERRORS, Bus, Delivery, PublishError, StreamOffset
+from services.common.bus import BROKER_ERRORS, Bus, Delivery, StreamOffset
 from services.common.logs import get_logger
 from services.common.messages import TERMINAL_EVENTS
 from services.common.topology import EVENTS_STREAM
@@ -87,7 +87,7 @@ class Feed:
             await self._bus.wait_connected()
             try:
                 return await peek_last(self._bus)
-            except (*BROKER_ERRORS, PublishError) as error:
+            except BROKER_ERRORS as error:
                 log.warning("stream_not_readable", error=repr(error))
             await asyncio.sleep(_RETRY_S)
 

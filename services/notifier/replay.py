@@ -5,7 +5,7 @@ from typing import Final
 
 import anyio
 
-from services.common.bus import BROKER_ERRORS, Bus, PublishError
+from services.common.bus import BROKER_ERRORS, Bus
 from services.common.logs import get_logger
 from services.notifier.driver import Driver
 from services.notifier.feed import read_stream
@@ -57,7 +57,7 @@ class Replayer:
                 lambda offset, body: self._driver.feed_replay(fetch, offset, body),
                 timeout_s=self._timeout_s,
             )
-        except (*BROKER_ERRORS, PublishError) as error:
+        except BROKER_ERRORS as error:
             log.warning("replay_failed", error=repr(error))
             enough = False
         if not enough:

@@ -13,13 +13,14 @@ from uuid import uuid4
 import anyio
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from services.common.bus import BROKER_ERRORS, Bus, Delivery, PublishError, declare
+from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, Delivery, declare
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
 
 _BACKOFF_S: Final = (0.1, 5.0)  # first and longest pause between attempts, each jittered
-_CANCEL_TIMEOUT_S: Final = 2.0
+# A consumer that was left behind would take a message for which there is no hand.  Past this the connection is dead.
+_CANCEL_TIMEOUT_S: Final = 2.0 * HEARTBEAT_S
 
 
 class Intake:
@@ -47,7 +48,7 @@ class Intake:
             try:
                 if await (await self._opened()).take(self._handler, priority):
                     return
-            except (*BROKER_ERRORS, PublishError) as error:
+            except BROKER_ERRORS as error:
                 log.warning("intake_lost", queue=self._queue, error=repr(error), retry_in_s=round(pause, 1))
             if self._line is not None:
                 await self._line.close()
