@@ -15,7 +15,7 @@ import aio_pika
 import aiormq
 import anyio
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aiormq.exceptions import DeliveryError
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError
 from aiormq.exceptions import PublishError as _AiormqPublishError
 from pamqp.commands import Basic
 from pamqp.common import FieldTable
@@ -33,7 +33,7 @@ __all__ = [
     "PublishError",
     "StreamOffset",
     "UnroutableError",
-    "declare",
+    "declare_queue",
 ]
 
 log = get_logger(__name__)
@@ -120,9 +120,10 @@ class Bus:
         headers: Mapping[str, Any] | None = None,
         message_id: str | None = None,
         reply_to: str | None = None,
+        persistent: bool = True,
         timeout_s: float = 10.0,
     ) -> None:
-        """Publish a persistent message and wait until the broker has it safe in at least one queue.
+        """Publish a message and wait until the broker has it safe in at least one queue.
 
         Args:
             exchange: the exchange's name; empty for straight to the queue named by `routing_key`.
@@ -131,6 +132,7 @@ class Bus:
             headers: AMQP headers, beside those of the present context (see `tracing`).
             message_id: for readers that remember what they have seen.
             reply_to: the queue in which an answer, under the same `message_id`, is awaited.
+            persistent: False if queues that are neither quorum queues nor streams need not write it to disk.
             timeout_s: how long to wait for the confirmation.
 
         Raises:
@@ -139,7 +141,7 @@ class Bus:
         """
         properties = Basic.Properties(
             content_type="application/json",
-            delivery_mode=2,
+            delivery_mode=2 if persistent else 1,
             headers={**tracing.headers(), **(headers or {})} or None,
             message_id=message_id,
             reply_to=reply_to,
@@ -191,6 +193,8 @@ class Bus:
         *,
         prefetch: int,
         offset: StreamOffset | Callable[[], StreamOffset] | None = None,
+        no_ack: bool = False,
+        listening: asyncio.Event | None = None,
     ) -> None:
         """Hand every delivery of `queue` to `handler`, in order, until cancelled.
 
@@ -202,17 +206,29 @@ class Bus:
             handler: called synchronously for each delivery; must not block.
             prefetch: deliveries that may be unsettled at a time.
             offset: for streams, where to begin; a callable is asked again at each new subscription.
+            no_ack: True if deliveries are settled by being sent; what is lost on the way stays lost.
+            listening: set while the queue's deliveries come here.
         """
         pause = _BACKOFF_S[0]
+        listening = listening or asyncio.Event()
         while True:
             await self._up.wait()
             try:
-                await self._consume_once(queue, handler, prefetch, offset() if callable(offset) else offset)
+                begin = offset() if callable(offset) else offset
+                await self._consume_once(queue, handler, prefetch, begin, no_ack=no_ack, listening=listening)
                 pause = _BACKOFF_S[0]
             except BROKER_ERRORS as error:
                 log.warning("consumer_lost", queue=queue, error=repr(error), retry_in_s=round(pause, 1))
             await asyncio.sleep(uniform(pause / 2, pause))
             pause = min(pause * 2, _BACKOFF_S[1])
+
+    async def declare(self) -> None:
+        """Make again what is missing of the topology, as when somebody has deleted a queue.
+
+        Raises:
+            PublishError: not connected.
+        """
+        await _declare(self._connected())
 
     async def channel(self) -> AbstractChannel:
         """A new channel, for what needs one of its own.
@@ -220,18 +236,18 @@ class Bus:
         Raises:
             PublishError: not connected.
         """
-        connection = self._connection
-        if connection is None or not self._up.is_set():
+        return await self._connected().channel()
+
+    def _connected(self) -> AbstractConnection:
+        if self._connection is None or not self._up.is_set():
             raise PublishError("not connected")
-        return await connection.channel()
+        return self._connection
 
     async def _connect(self) -> None:
         url = f"{self._url}{'&' if '?' in self._url else '?'}heartbeat={HEARTBEAT_S}"
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
             self._connection = await aio_pika.connect(url, client_properties={"connection_name": self._name})
-            channel = await self._connection.channel()
-            await declare(channel)
-            await channel.close()
+            await _declare(self._connection)
         self._up.set()
         metrics.BROKER_CONNECTED.set({}, 1)
         log.info("broker_connected")
@@ -270,7 +286,14 @@ class Bus:
             return underlay
 
     async def _consume_once(
-        self, name: str, handler: Callable[[Delivery], None], prefetch: int, offset: StreamOffset | None
+        self,
+        name: str,
+        handler: Callable[[Delivery], None],
+        prefetch: int,
+        offset: StreamOffset | None,
+        *,
+        no_ack: bool,
+        listening: asyncio.Event,
     ) -> None:
         channel = await self.channel()
         lost = asyncio.Event()
@@ -279,14 +302,15 @@ class Bus:
         # The broker cancels the consumers of a queue that is deleted, and leaves the channel open.
         underlay.on_consumer_cancel_callbacks.add(lambda _: lost.set())
         await channel.set_qos(prefetch_count=prefetch)
-        await declare(channel, only=name)
+        await declare_queue(channel, name)
         queue = await channel.get_queue(name, ensure=False)
 
         async def on_message(message: AbstractIncomingMessage) -> None:
             handler(Delivery(message))
 
         arguments: FieldTable | None = None if offset is None else {"x-stream-offset": offset}
-        tag = await queue.consume(on_message, arguments=arguments)
+        tag = await queue.consume(on_message, arguments=arguments, no_ack=no_ack)
+        listening.set()
         try:
             await lost.wait()
         except asyncio.CancelledError:
@@ -297,6 +321,8 @@ class Bus:
                 except BROKER_ERRORS as error:
                     log.debug("consumer_cancel_failed", queue=name, error=repr(error))
             raise
+        finally:
+            listening.clear()
         if not channel.is_closed:
             await channel.close()
         log.warning("consumer_interrupted", queue=name)
@@ -310,13 +336,31 @@ def _as_publish_error(error: BaseException | None) -> PublishError | None:
     return PublishError(repr(error))
 
 
-async def declare(channel: AbstractChannel, *, only: str | None = None) -> None:
-    """Declare the topology on `channel`, or just the queue named `only` with its bindings."""
-    if only is None:
-        for exchange in topology.EXCHANGES:
-            await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
+async def _declare(connection: AbstractConnection) -> None:
+    """Declare the topology."""
+    channel = await connection.channel()
+    for exchange in topology.EXCHANGES:
+        await channel.declare_exchange(exchange, aio_pika.ExchangeType.TOPIC, durable=True)
     for spec in topology.QUEUES:
-        if only in (None, spec.name):
-            queue = await channel.declare_queue(spec.name, durable=True, arguments=dict(spec.arguments))
-            for exchange, pattern in spec.bindings:
-                await queue.bind(exchange, pattern)
+        if spec.replicated:
+            await declare_queue(channel, spec.name)
+    await channel.close()
+    for spec in topology.QUEUES:
+        if not spec.replicated:
+            channel = await connection.channel()
+            try:
+                await declare_queue(channel, spec.name)
+                await channel.close()
+            except ChannelNotFoundEntity as error:
+                # Its node of the cluster is down.  The rest works without, and its consumers go on asking for it.
+                log.warning("queue_out_of_reach", queue=spec.name, error=repr(error))
+
+
+async def declare_queue(channel: AbstractChannel, name: str) -> None:
+    """Declare the queue `name` of the topology on `channel`, with its bindings."""
+    spec = topology.queue(name)
+    queue = await channel.declare_queue(spec.name, durable=True, arguments=dict(spec.arguments))
+    for exchange, pattern in spec.bindings:
+        await queue.bind(exchange, pattern)
+    for exchange, pattern in spec.former_bindings:
+        await queue.unbind(exchange, pattern)

@@ -21,6 +21,7 @@ class Verdict(Enum):
 
     APPLY = "apply"
     DUPLICATE = "duplicate"  # already seen, or overtaken by a later event of the same attempt
+    EARLY = "early"  # progress that came another way, and before the start of its attempt
     STALE = "stale"  # of an attempt that has been superseded: its worker should stop
     ENDED = "ended"  # the job is already over: its worker should stop
 

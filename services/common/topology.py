@@ -17,6 +17,7 @@ JOBS_QUEUE: Final = "video-jobs"
 EVENTS_STREAM: Final = "video-events"
 CONTROL_STREAM: Final = "video-control"
 GATEWAY_QUEUE: Final = "video-gateway"
+GATEWAY_PROGRESS_QUEUE: Final = "video-gateway.progress"
 GATEWAY_DEAD_QUEUE: Final = "video-gateway.dead"
 DEAD_QUEUE: Final = "video-jobs.dead"
 PLANS_QUEUE: Final = "video-plans"
@@ -32,11 +33,23 @@ _MIB: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A durable queue.  `bindings` are (exchange, pattern) pairs; `arguments` go to the broker as they are."""
+    """A durable queue.
+
+    Attributes:
+        bindings: (exchange, pattern) pairs.
+        arguments: go to the broker as they are.
+        former_bindings: that earlier versions made, and nobody may keep.
+    """
 
     name: str
     bindings: tuple[tuple[str, str], ...] = ()
     arguments: Mapping[str, str | int] = field(default_factory=dict)
+    former_bindings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def replicated(self) -> bool:
+        """False if it lives on one node of a cluster, and is out of reach while that one is down."""
+        return "x-queue-type" in self.arguments
 
 
 def retry_queue(delay_s: int) -> str:
@@ -109,14 +122,21 @@ QUEUES: Final = (
     # Not job.queued: that is the gateway's own, and would double what every new job costs it.
     Queue(
         GATEWAY_QUEUE,
-        tuple(
-            (EVENTS, f"job.{event}.#")
-            for event in ("started", "progress", "retrying", "completed", "failed", "cancelled")
-        ),
+        tuple((EVENTS, f"job.{event}.#") for event in ("started", "retrying", "completed", "failed", "cancelled")),
         {"x-queue-type": "quorum"},
+        former_bindings=((EVENTS, "job.progress.#"),),
     ),
+    # Worth nothing once there is newer, and the most of all events: neither replicated, nor kept, nor acknowledged.
+    Queue(GATEWAY_PROGRESS_QUEUE, ((EVENTS, "job.progress.#"),), {"x-message-ttl": 10_000}),
     Queue(GATEWAY_DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
     Queue(DEAD_QUEUE, ((DEAD, "#"),), {"x-queue-type": "quorum"}),
     # Questions somebody waits for: worth nothing after a while, so neither replicated nor kept.
     Queue(PLANS_QUEUE, (), {"x-message-ttl": 30_000}),
 )
+
+_BY_NAME: Final = {spec.name: spec for spec in QUEUES}
+
+
+def queue(name: str) -> Queue:
+    """The queue `name`; KeyError if there is none."""
+    return _BY_NAME[name]

@@ -1,4 +1,7 @@
-"""From the broker's events to the rows: many in one transaction, acknowledged when that is on disk."""
+"""From the broker's events to the rows: many in one transaction, acknowledged when that is on disk.
+
+Progress comes by a queue of its own, is acknowledged by nobody, and only the newest of each run is written.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -38,23 +41,6 @@ def decode(body: bytes) -> Event | None:
         return None
 
 
-def conflate(events: Sequence[Event]) -> list[Event]:
-    """`events` without the progress that later progress of the same attempt makes superfluous, in order."""
-    kept: list[Event | None] = []
-    latest: dict[tuple[str, int], int] = {}
-    for event in events:
-        about = (event["job_id"], event["attempt"])
-        if event["type"] == "job.progress":
-            before = latest.get(about)
-            if before is not None and event["seq"] > (kept[before] or event)["seq"]:
-                kept[before] = None
-            latest[about] = len(kept)
-        else:
-            latest.pop(about, None)
-        kept.append(event)
-    return [event for event in kept if event is not None]
-
-
 class Projector:
     """Applies events.  `run` belongs in the service's task group."""
 
@@ -62,33 +48,58 @@ class Projector:
         self._store = store
         self._bus = bus
         self._waiting: list[tuple[Delivery, Event | None]] = []
+        self._progress: dict[tuple[str, int], Event] = {}
+        self._hears_progress = asyncio.Event()
         self._arrived = asyncio.Event()
         self._urgent = asyncio.Event()
 
     @property
     def idle(self) -> bool:
-        """True if every event that has arrived is on disk."""
+        """True if every event that has arrived is on disk, but for progress."""
         return not self._waiting
+
+    @property
+    def listening(self) -> bool:
+        """True while progress comes here; if not, who makes some is not heard."""
+        return self._hears_progress.is_set()
 
     async def run(self) -> None:
         """Apply events until cancelled."""
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._consume)
+            tasks.start_soon(self._consume_progress)
             await self._apply_all()
 
     async def _consume(self) -> None:
         await self._bus.consume(topology.GATEWAY_QUEUE, self._take, prefetch=_PREFETCH)
 
+    async def _consume_progress(self) -> None:
+        await self._bus.consume(
+            topology.GATEWAY_PROGRESS_QUEUE,
+            self._take_progress,
+            prefetch=_PREFETCH,
+            no_ack=True,
+            listening=self._hears_progress,
+        )
+
     def _take(self, delivery: Delivery) -> None:
         event = decode(delivery.body)
         if event is None:
             log.warning("event_unreadable", routing_key=delivery.routing_key)
-        elif event["type"] != "job.progress":
-            self._urgent.set()
+        else:
             event["origin"] = delivery.origin.encode()
+            if event["type"] in TERMINAL_EVENTS:
+                self._progress.pop(_run_of(event), None)
         self._waiting.append((delivery, event))
-        if len(self._waiting) >= _MAX_BATCH:
-            self._urgent.set()
+        self._urgent.set()
+        self._arrived.set()
+
+    def _take_progress(self, delivery: Delivery) -> None:
+        event = decode(delivery.body)
+        if event is None:
+            log.warning("event_unreadable", routing_key=delivery.routing_key)
+            return
+        self._progress[_run_of(event)] = event
         self._arrived.set()
 
     async def _apply_all(self) -> None:
@@ -99,19 +110,23 @@ class Projector:
                     await self._urgent.wait()
             except TimeoutError:
                 pass
-            while self._waiting:
-                batch = self._waiting[:_MAX_BATCH]
-                await self._apply([event for _, event in batch if event is not None])
-                del self._waiting[: len(batch)]
-                await batch[-1][0].ack(multiple=True)
             self._arrived.clear()
             self._urgent.clear()
+            batch = self._waiting[:_MAX_BATCH]
+            progress, self._progress = self._progress, {}
+            await self._apply([*(event for _, event in batch if event is not None), *progress.values()])
+            if batch:
+                del self._waiting[: len(batch)]
+                await batch[-1][0].ack(multiple=True)
+            if self._waiting:
+                self._arrived.set()
+                self._urgent.set()
 
     async def _apply(self, events: Sequence[Event]) -> None:
-        todo, pause = conflate(events), _BACKOFF_S[0]
+        todo, pause = events, _BACKOFF_S[0]
         while todo:
             results = await asyncio.gather(*(self._write(event) for event in todo), return_exceptions=True)
-            again = []
+            again: list[Event] = []
             for event, result in zip(todo, results, strict=True):
                 if isinstance(result, StoreUnavailableError):
                     again.append(event)
@@ -134,6 +149,10 @@ class Projector:
                 log.info("event_applied", **about)
             else:
                 log.debug("event_ignored", **about, verdict=verdict.value)
+
+
+def _run_of(event: Event) -> tuple[str, int]:
+    return event["job_id"], event["attempt"]
 
 
 def _span(event: Event) -> AbstractContextManager[object]:

@@ -11,7 +11,7 @@ import orjson
 
 from services.common import telemetry, topology, tracing
 from services.common.batch import Outgoing, field_table
-from services.common.bus import Bus, PublishError, UnroutableError, declare
+from services.common.bus import Bus, PublishError, UnroutableError
 from services.common.logs import get_logger
 from services.common.telemetry import Span
 from services.gateway.store.engine import StoreUnavailableError
@@ -156,13 +156,6 @@ class Relay:
         if not failures:
             return
         if any(isinstance(failure, UnroutableError) for failure in failures):
-            await self._declare()
+            # Somebody has deleted a queue; make it again, so that the next try finds it.
+            await self._bus.declare()
         raise failures[0]
-
-    async def _declare(self) -> None:
-        """Somebody has deleted a queue; make it again, so that the next try finds it."""
-        channel = await self._bus.channel()
-        try:
-            await declare(channel)
-        finally:
-            await channel.close()

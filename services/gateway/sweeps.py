@@ -8,7 +8,7 @@ from typing import Final
 from aiormq.exceptions import ChannelNotFoundEntity
 
 from services.common import topology
-from services.common.bus import BROKER_ERRORS, Bus, declare
+from services.common.bus import BROKER_ERRORS, Bus
 from services.common.jobs import now, timestamp
 from services.common.logs import get_logger
 from services.gateway.projector import Projector
@@ -50,9 +50,7 @@ async def count_ready(bus: Bus) -> QueueCounts | None:
                 queue = await channel.declare_queue(name, passive=True)
                 counts[name] = queue.declaration_result.message_count or 0
         except ChannelNotFoundEntity:
-            fresh = await bus.channel()
-            await declare(fresh)
-            await fresh.close()
+            await bus.declare()
             return None
         finally:
             await channel.close()
@@ -102,7 +100,7 @@ class Sweeper:
     def _note_listening(self, counts: QueueCounts | None) -> None:
         """From when on nothing that workers say can have been missed or still be on its way."""
         caught_up = counts is not None and counts.events == 0 and self._projector.idle
-        if not self._bus.connected:
+        if not (self._bus.connected and self._projector.listening):
             self._listening_since = None
         elif self._listening_since is None and caught_up:
             self._listening_since = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from uuid import uuid4
 import anyio
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
-from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, Delivery, declare
+from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, Delivery, declare_queue
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
@@ -78,7 +78,7 @@ class _Line:
     async def open(cls, bus: Bus, name: str) -> "_Line":
         channel = await bus.channel()
         await channel.set_qos(prefetch_count=1)
-        await declare(channel, only=name)
+        await declare_queue(channel, name)
         line = cls(channel, await channel.get_queue(name, ensure=False))
         channel.close_callbacks.add(lambda *_: line._stirred.set())
         underlay = await channel.get_underlay_channel()

@@ -106,7 +106,13 @@ class Reporter:
         }
 
     async def _publish(self, event: Event, *, timeout_s: float = 10.0) -> None:
-        await self._bus.publish(topology.EVENTS, event_routing_key(event), event.encode(), timeout_s=timeout_s)
+        await self._bus.publish(
+            topology.EVENTS,
+            event_routing_key(event),
+            event.encode(),
+            persistent=not isinstance(event, Progressed),
+            timeout_s=timeout_s,
+        )
 
     async def _surely(self, event: Event) -> None:
         """Publish an outcome, however long the broker is away: the work behind it is done and paid for."""

@@ -59,7 +59,7 @@ def apply_events(tx: Transaction, events: Sequence[Event]) -> list[Verdict | Exc
     for event in events:
         job_id = event["job_id"]
         job = known.get(job_id)
-        verdict = judge(job, event)
+        verdict = Verdict.EARLY if job is not None and _is_early(job, event) else judge(job, event)
         if job is not None and verdict is Verdict.APPLY:
             known[job_id] = changed[job_id] = _advance(tx, job, event)
         elif job is None and event["type"] in _ADOPTING:
@@ -77,6 +77,12 @@ def apply_events(tx: Transaction, events: Sequence[Event]) -> list[Verdict | Exc
     for (_, attempt), job in stop.items():
         outgoing.send_stop(tx, job, attempt, "superseded")
     return verdicts
+
+
+def _is_early(job: JobState, event: Event) -> bool:
+    """Progress has a queue of its own.  What overtakes its `job.started` there must not make that look old."""
+    begun = event["attempt"] < job["attempt"] or (event["attempt"] == job["attempt"] and job["status"] != "QUEUED")
+    return event["type"] == "job.progress" and not begun and job["status"] not in TERMINAL
 
 
 def _adopt(event: Event) -> JobState:

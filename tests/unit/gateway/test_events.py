@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection
 
 from services.common.projection import Verdict
-from services.gateway.projector import conflate, decode
+from services.gateway.projector import decode
 from services.gateway.store.events import apply_events
 from services.gateway.store.schema import garbage
 from services.gateway.store.writer import perform
@@ -161,7 +161,7 @@ def test_many_at_once_are_as_good_as_one_by_one(tmp_path: Path) -> None:
         event("progress", seq=9, attempt=2),
     ]
     states = []
-    for name, batches in (("one", [[one] for one in events]), ("many", [events]), ("less", [conflate(events)])):
+    for name, batches in (("one", [[one] for one in events]), ("many", [events])):
         engine = make_engine(tmp_path / name)
         with engine.begin() as conn:
             put(conn, job())
@@ -169,13 +169,22 @@ def test_many_at_once_are_as_good_as_one_by_one(tmp_path: Path) -> None:
                 apply(conn, *batch)
             states.append(get(conn))
         engine.dispose()
-    assert states[0] == states[1] == states[2]
+    assert states[0] == states[1]
 
 
-def test_conflation_keeps_the_newest_progress_and_every_other_event() -> None:
-    one, two, end = event("progress", seq=3), event("progress", seq=4), event("failed", seq=5)
-    other = event("progress", seq=3, job_id="job-2")
-    assert conflate([event("started", seq=2), one, other, two, end]) == [event("started", seq=2), other, two, end]
+@pytest.mark.parametrize("attempt", [1, 2])
+def test_progress_that_overtakes_the_beginning_of_its_attempt_hides_nothing_of_it(
+    conn: Connection, attempt: int
+) -> None:
+    put(conn, job())
+    before = get(conn)
+    assert apply(conn, event("progress", seq=4, attempt=attempt)) == [Verdict.EARLY]
+    assert get(conn) == before
+    apply(conn, event("started", seq=2, attempt=attempt), event("progress", seq=5, attempt=attempt))
+    state = get(conn)
+    assert (state["attempt"], state["status"], state["started_at"]) == (attempt, "PROCESSING", LATER)
+    assert state["progress"]["percent"] == 10.0
+    assert sent(conn) == []
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"type":"job.nonsense"}', b'{"type":"job.progress"}', b"\xff"])
