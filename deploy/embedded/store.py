@@ -28,6 +28,8 @@ def store_spec(settings: EmbeddedSettings, credentials: Credentials) -> ProcessS
             # The hash would be found by reading the whole object, at its first listing, question or byte.
             "--etag-hash",
             "",
+            # Or each object would be read again once it is written; its length is compared all the same.
+            "--ignore-checksum",
             str(layout.objects),
         ),
         env={

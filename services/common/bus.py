@@ -64,7 +64,9 @@ class Bus:
         self._connection: AbstractConnection | None = None
         self._publisher: AbstractChannel | None = None
         self._publisher_lock = asyncio.Lock()
+        self._common_lock = asyncio.Lock()
         self._batcher: AbstractChannel | None = None
+        self._common: AbstractChannel | None = None
         self._up = asyncio.Event()
         self._spawned: set[asyncio.Task[Any]] = set()
 
@@ -238,6 +240,17 @@ class Bus:
         """
         return await self._connected().channel()
 
+    async def common_channel(self) -> AbstractChannel:
+        """A channel for questions and answers, shared by all who ask; one refusal closes it for everybody.
+
+        Raises:
+            PublishError: not connected.
+        """
+        async with self._common_lock:
+            if self._common is None or self._common.is_closed:
+                self._common = await self.channel()
+            return self._common
+
     def _connected(self) -> AbstractConnection:
         if self._connection is None or not self._up.is_set():
             raise PublishError("not connected")
@@ -266,7 +279,8 @@ class Bus:
         log.warning("broker_connection_lost")
 
     async def _close(self) -> None:
-        connection, self._connection, self._publisher, self._batcher = self._connection, None, None, None
+        connection, self._connection = self._connection, None
+        self._publisher = self._batcher = self._common = None
         if connection is None:
             return
         with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):

@@ -115,19 +115,25 @@ async def _main(start: Callable[[Service, Stop], Awaitable[None]], deadline_s: f
         background.cancel_scope.cancel()
 
 
-def run_service(start: Callable[[Service, Stop], Awaitable[None]], *, deadline_s: float) -> None:
-    """Run a service until SIGTERM or SIGINT, on uvloop where there is one.
+def run_service(
+    start: Callable[[Service, Stop], Awaitable[None]], *, deadline_s: float, runs_programs: bool = False
+) -> None:
+    """Run a service until SIGTERM or SIGINT.
 
     Args:
         start: starts the parts; may wait for `stop.requested` itself and drain before it returns.
         deadline_s: seconds after the first signal at which the process is ended whatever it does.
+        runs_programs: True if it runs other programs, which asyncio's own loop starts by vfork.  uvloop forks, which
+            takes three times as long and leaves every page to be copied when it is next written to.
     """
+    with asyncio.Runner(loop_factory=None if runs_programs else _uvloop()) as runner:
+        runner.run(_main(start, deadline_s))
+    log.info("stopped")
+
+
+def _uvloop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415 -- optional: not on every platform
     except ImportError:
-        runner = asyncio.Runner()
-    else:
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-    with runner:
-        runner.run(_main(start, deadline_s))
-    log.info("stopped")
+        return None
+    return uvloop.new_event_loop

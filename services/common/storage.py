@@ -35,7 +35,7 @@ log = get_logger(__name__)
 PART_SIZE: Final = 16 << 20
 # rclone fails one in hundreds of writes into a directory that is being written to; any store may be restarting.
 _PAUSES_S: Final = (0.1, 0.4)
-_CHUNK: Final = 1 << 18
+_BLOCK: Final = 1 << 20
 _TIMEOUT: Final = ClientTimeout(connect=10, sock_read=60)
 
 
@@ -88,7 +88,7 @@ class Storage:
         self._signers: dict[str, Minio] = {}
 
     async def __aenter__(self) -> Self:
-        session = ClientSession(connector=TCPConnector(limit=self._connections), timeout=_TIMEOUT)
+        session = ClientSession(connector=TCPConnector(limit=self._connections), timeout=_TIMEOUT, read_bufsize=_BLOCK)
         self._client.set_session(session)
         return self
 
@@ -166,7 +166,7 @@ class Storage:
             key: the object.
             path: where to; must not exist.
             max_size: bytes beyond which to stop.
-            on_bytes: told the size of each chunk.
+            on_bytes: told the size of each block.
 
         Raises:
             ObjectMissingError, ObjectTooLargeError, StorageError.
@@ -178,12 +178,12 @@ class Storage:
         async with response, await anyio.open_file(path, "xb") as file:
             if max_size is not None and (response.content_length or 0) > max_size:
                 raise ObjectTooLargeError(key)
-            async for chunk in _chunks(response):
-                size += len(chunk)
+            async for block in _blocks(response):
+                size += len(block)
                 if max_size is not None and size > max_size:
                     raise ObjectTooLargeError(key)
-                await file.write(chunk)
-                on_bytes(len(chunk))
+                await file.write(block)
+                on_bytes(len(block))
         return size
 
     async def upload(self, path: Path, key: str, content_type: str) -> int:
@@ -340,15 +340,18 @@ async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
     await write()
 
 
-async def _chunks(response: ClientResponse) -> AsyncIterator[bytes]:
-    chunks = response.content.iter_chunked(_CHUNK)
+async def _blocks(response: ClientResponse) -> AsyncIterator[bytes]:
+    """The body in pieces that are worth the way to the thread which writes them."""
+    pieces: list[bytes] = []
     while True:
         with Translated():
-            try:
-                chunk = await anext(chunks)
-            except StopAsyncIteration:
-                return
-        yield chunk
+            piece = await response.content.readany()
+        pieces.append(piece)
+        if not piece or sum(map(len, pieces)) >= _BLOCK:
+            yield b"".join(pieces)
+            pieces.clear()
+        if not piece:
+            return
 
 
 def _info(key: str, found: Any) -> ObjectInfo:

@@ -61,6 +61,7 @@ def main() -> None:
             run_service(
                 lambda service, stop: start(service, stop, settings, workdir),
                 deadline_s=settings.drain_timeout + settings.shutdown_timeout,
+                runs_programs=True,
             )
     finally:
         workdir.close()

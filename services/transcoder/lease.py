@@ -45,7 +45,7 @@ class Lease:
             PublishError: the broker is away.
         """
         try:
-            channel = await self._bus.channel()
+            channel = await self._bus.common_channel()
             await channel.declare_queue(self._queue, exclusive=True, durable=False)
         except ChannelClosed as error:
             if _LOCKED in str(error):
@@ -56,7 +56,10 @@ class Lease:
         self._channel = channel
 
     async def keep(self) -> None:
-        """Take the lease anew after each loss of the connection; set `lost` if somebody was faster."""
+        """Take the lease anew after each loss of the connection; set `lost` if somebody was faster.
+
+        Where only the channel was lost, because another job's lease was refused, it is still ours.
+        """
         while True:
             assert self._channel is not None
             await self._channel.closed()
@@ -70,12 +73,9 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease up; one that went with its connection is no error."""
-        channel, self._channel = self._channel, None
-        if channel is None or channel.is_closed:
-            return
         try:
+            channel = await self._bus.common_channel()
             await channel.queue_delete(self._queue)
-            await channel.close()
         except BROKER_ERRORS as error:
             log.debug("lease_release_failed", queue=self._queue, error=repr(error))
 

@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
@@ -24,14 +25,7 @@ _TRIAL_TIMEOUT_S: Final = 20.0
 
 # Read-only, where they exist: programs and libraries, then what libraries look for at run time.
 _SYSTEM: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-_RUNTIME: Final = (
-    "/etc/alternatives",
-    "/etc/ld.so.cache",
-    "/etc/ld.so.conf",
-    "/etc/ld.so.conf.d",
-    "/etc/fonts",
-    "/var/cache/fontconfig",
-)
+_RUNTIME: Final = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/fonts", "/var/cache/fontconfig")
 _DEVICES: Final = (
     "/dev/dri",
     "/dev/nvidia0",
@@ -104,7 +98,8 @@ class Sandbox:
     def _namespaces(self, workdir: Path, reads: Iterable[Path], *, devices: bool) -> list[str]:
         # As the first process of its namespace it is waited for by bubblewrap itself: no zombie is left to others.
         options = ["--unshare-all", "--die-with-parent", "--as-pid-1"]
-        for path in (*_SYSTEM, *_RUNTIME, *self.programs):
+        options += _system()
+        for path in (*_RUNTIME, *self.programs):
             options += ["--ro-bind-try", path, path]
         options += ["--dev", "/dev", "--dir", "/tmp"]  # noqa: S108 -- inside the sandbox
         if devices:
@@ -115,6 +110,19 @@ class Sandbox:
         for path in map(str, reads):
             options += ["--ro-bind", path, path]
         return [*options, "--remount-ro", "/", "--chdir", str(workdir)]
+
+
+@cache
+def _system() -> tuple[str, ...]:
+    """Shows the system's directories.  What only links into another of them needs no mount, and each mount costs."""
+    options: list[str] = []
+    for path in _SYSTEM:
+        real = Path(path).resolve()
+        if Path(path).is_symlink() and real.is_relative_to(_SYSTEM[0]):
+            options += ["--symlink", str(real), path]
+        else:
+            options += ["--ro-bind-try", path, path]
+    return tuple(options)
 
 
 def environment(workdir: Path, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -21,6 +21,10 @@ _ADOPTING: Final = frozenset({"job.queued", "job.started"})
 # Workers that still send these for an attempt that is over do not know it.
 _OF_A_RUNNING_WORKER: Final = frozenset({"job.started", "job.progress"})
 
+# In one order everywhere, so that two gateways on one database do not wait for each other in a circle.
+_LOAD: Final = (
+    select(jobs).where(jobs.c.job_id.in_(bindparam("ids", expanding=True))).order_by(jobs.c.job_id).with_for_update()
+)
 _UPDATE: Final = (
     update(jobs)
     .where(jobs.c.job_id == bindparam("b_job_id"))
@@ -30,9 +34,7 @@ _UPDATE: Final = (
 
 def load(tx: Transaction, ids: Sequence[str]) -> dict[str, JobState]:
     """The jobs of `ids` that there are, deleted ones too, locked until the commit."""
-    # In one order everywhere, so that two gateways on one database do not wait for each other in a circle.
-    query = select(jobs).where(jobs.c.job_id.in_(sorted(set(ids)))).order_by(jobs.c.job_id).with_for_update()
-    return {row["job_id"]: decode(row) for row in tx.conn.execute(query).mappings()}
+    return {row["job_id"]: decode(row) for row in tx.conn.execute(_LOAD, {"ids": list(set(ids))}).mappings()}
 
 
 def save(tx: Transaction, states: Sequence[JobState]) -> None:
