@@ -27,7 +27,7 @@ _PREFETCH: Final = 1000
 _MAX_BATCH: Final = 250
 # Progress alone may wait this long for more of its kind: one row then takes one write for several events.  Who polls is
 # promised progress that is at most two seconds old.
-_LINGER_S: Final = 0.6
+_LINGER_S: Final = 1.0
 _BACKOFF_S: Final = (0.1, 5.0)
 
 Event = dict[str, Any]

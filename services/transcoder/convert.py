@@ -1,8 +1,8 @@
 """From a local input file to local output files, readable in order: probe, plan, run, verify."""
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from services.transcoder import diagnose
 from services.transcoder.diagnose import Found
 from services.transcoder.loudness import parse_loudness
 from services.transcoder.media import MediaInfo
+from services.transcoder.places import Place
 from services.transcoder.plan import Capabilities, Estimate, TranscodePlan, make_plan
 from services.transcoder.plan.model import Loudness, LoudnessByIndex
 from services.transcoder.probe import probe
@@ -72,7 +73,7 @@ class Converter:
         self._tools = tools
         self._able = able
         self._bounds = bounds or Bounds()
-        self._slots = nullcontext() if at_a_time is None else asyncio.Semaphore(at_a_time)
+        self._slots = asyncio.Semaphore(at_a_time or sys.maxsize)
 
     async def __call__(
         self, source: Path, workdir: Path, output_format: str, options: Mapping[str, Any], on_progress: OnProgress
@@ -87,9 +88,14 @@ class Converter:
         with telemetry.span(Stage.PROBING):
             info = await probe(source, self._tools)
         run = _Run(self._tools, self._able, self._bounds, source, workdir, info, wishes, output_format, on_progress)
-        async with self._slots:
+        plan = run.plan(self._able, None)
+        await self._slots.acquire()
+        slot = Place(self._slots)
+        try:
             with telemetry.span(Stage.TRANSCODING):
-                return await run.convert()
+                return await run.convert(plan, slot.free)
+        finally:
+            slot.free()
 
     async def preview(self, source: Path, output_format: str, options: Mapping[str, Any]) -> Preview:
         """What converting `source` would do, without doing it.
@@ -134,22 +140,26 @@ class _Run:
     output_format: str
     on_progress: OnProgress
 
-    async def convert(self) -> Conversion:
-        """Converts, with the processor if the hardware fails."""
+    async def convert(self, plan: TranscodePlan, on_written: Callable[[], None]) -> Conversion:
+        """Converts by `plan`, with the processor if the hardware fails.
+
+        `on_written` is called as soon as ffmpeg has nothing left to do but to end, or later.
+        """
         try:
-            return await self._convert(self.able)
+            return await self._convert(self.able, plan, on_written)
         except JobFailure as failure:
             if not self._may_lie_with_hardware(failure):
                 raise
             _log.warning("hardware_encoder_failed", kind=self.able.hardware, code=failure.code, stderr=failure.detail)
-            return await self._convert(replace(self.able, hardware=None))
+            able = replace(self.able, hardware=None)
+            return await self._convert(able, self.plan(able, None), on_written)
 
     def _may_lie_with_hardware(self, failure: JobFailure) -> bool:
         if self.able.hardware is None or failure.code in (ErrorCode.INVALID_OPTIONS, ErrorCode.NO_VIDEO):
             return False
-        return self._plan(self.able, {}).hardware
+        return self.plan(self.able, {}).hardware
 
-    async def _convert(self, able: Capabilities) -> Conversion:
+    async def _convert(self, able: Capabilities, plan: TranscodePlan, on_written: Callable[[], None]) -> Conversion:
         runner = Runner(
             self.tools,
             self.bounds,
@@ -158,16 +168,15 @@ class _Run:
             lambda progress: self.on_progress(Stage.TRANSCODING, progress),
         )
         self.on_progress(Stage.TRANSCODING, Progress())
-        plan = self._plan(able, None)
         measures = plan.measures
         if measures:
             result = await runner.run(plan)
-            plan = self._plan(able, parse_loudness(result.stderr, measures))
+            plan = self.plan(able, parse_loudness(result.stderr, measures))
         _log.info("plan_made", streams=[stream.model_dump() for stream in plan.summary.streams])
-        result = await runner.run(plan, measured=bool(measures))
+        result = await runner.run(plan, measured=bool(measures), on_written=on_written)
         return await self._verified(plan, result)
 
-    def _plan(self, able: Capabilities, loudness: LoudnessByIndex | None) -> TranscodePlan:
+    def plan(self, able: Capabilities, loudness: LoudnessByIndex | None) -> TranscodePlan:
         name = self.source.name if self.source.parent == self.workdir else str(self.source)
         return make_plan(self.info, self.output_format, self.options, able=able, source=name, loudness=loudness)
 

@@ -7,6 +7,7 @@ from typing import Final
 from services.common.bus import Delivery
 from services.common.jobs import Progress, Stage, now
 from services.common.messages import WorkMessage
+from services.transcoder.places import Place
 
 # Seconds before the end of a job in which the next one is fetched and probed.  Longer would keep it from a transcoder
 # that has nothing to do.
@@ -29,19 +30,6 @@ class Settlement(Enum):
     AGAIN = "again"
 
 
-class Hand:
-    """The right to hold one message, as one of `hands`; freed once, by whoever is first."""
-
-    def __init__(self, hands: asyncio.Semaphore) -> None:
-        self._hands: asyncio.Semaphore | None = hands
-
-    def free(self) -> None:
-        """Let the next message be taken."""
-        if self._hands is not None:
-            self._hands.release()
-            self._hands = None
-
-
 def nearly_done(stage: Stage, progress: Progress) -> bool:
     """True if the machine will soon have nothing to do for a job that is this far."""
     soon = progress.eta_s is not None and progress.eta_s <= _AHEAD_S
@@ -49,9 +37,12 @@ def nearly_done(stage: Stage, progress: Progress) -> bool:
 
 
 class Run:
-    """A job in work here.  `deliveries` are all that are settled together when it ends."""
+    """A job in work here.  `deliveries` are all that are settled together when it ends.
 
-    def __init__(self, work: WorkMessage, delivery: Delivery, task: asyncio.Task[None], hand: Hand) -> None:
+    `hand` is held until the machine will soon have nothing to do for it.
+    """
+
+    def __init__(self, work: WorkMessage, delivery: Delivery, task: asyncio.Task[None], hand: Place) -> None:
         self.work = work
         self.deliveries = [delivery]
         self.abort: Abort | None = None

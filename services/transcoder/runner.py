@@ -51,10 +51,15 @@ class Runner:
     workdir: Path
     on_progress: Callable[[Progress], None]
 
-    async def run(self, plan: TranscodePlan, *, measured: bool = False) -> Result:
+    async def run(
+        self, plan: TranscodePlan, *, measured: bool = False, on_written: Callable[[], None] = lambda: None
+    ) -> Result:
         """Runs all passes of `plan`, and what belongs beside them; the result is the last pass's.
 
-        `measured` is True if another plan has measured loudness before this one.
+        Args:
+            plan: what to run.
+            measured: True if another plan has measured loudness before this one.
+            on_written: called when the last pass has written its last byte, if ffmpeg says so, and not ended yet.
 
         Raises:
             JobFailure: a pass failed.
@@ -68,12 +73,12 @@ class Runner:
             last=_MEASURING_SHARE if plan.measures else 1.0,
         )
         if plan.aside is None:
-            return await self._passes(plan, meter)
+            return await self._passes(plan, meter, on_written)
         outcome: Result | JobFailure | OSError
         async with anyio.create_task_group() as group:
             group.start_soon(self._aside, plan.aside)
             try:
-                outcome = await self._passes(plan, meter)
+                outcome = await self._passes(plan, meter, on_written)
             except (JobFailure, OSError) as failure:  # kept out of the group, which would wrap it
                 outcome = failure
                 group.cancel_scope.cancel()
@@ -82,12 +87,17 @@ class Runner:
             raise outcome
         return outcome
 
-    async def _passes(self, plan: TranscodePlan, meter: Meter) -> Result:
+    async def _passes(self, plan: TranscodePlan, meter: Meter, on_written: Callable[[], None]) -> Result:
+        def on_progress(block: FfmpegProgress) -> None:
+            self.on_progress(meter.update(block, time.monotonic()))
+            if block.ended and one is plan.passes[-1]:
+                on_written()
+
         result = Result(returncode=0)
         for one in plan.passes:
             result = await self._ffmpeg(
                 one,
-                on_progress=lambda block: self.on_progress(meter.update(block, time.monotonic())),
+                on_progress=on_progress,
                 hardware=plan.hardware,
                 timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
             )

@@ -22,8 +22,9 @@ from services.transcoder.inputs import NoRoomError
 from services.transcoder.intake import Intake
 from services.transcoder.lease import Lease, LeaseHeldError, hold
 from services.transcoder.pipeline import Pipeline
+from services.transcoder.places import Place
 from services.transcoder.reporter import Reporter
-from services.transcoder.run import Abort, Hand, Run, Settlement, nearly_done, next_attempt, original
+from services.transcoder.run import Abort, Run, Settlement, nearly_done, next_attempt, original
 from services.transcoder.settings import TranscoderSettings
 
 log = get_logger(__name__)
@@ -83,12 +84,12 @@ class Worker:
             await asyncio.wait(set(self._tasks))
 
     def _take(self, delivery: Delivery) -> None:
-        hand = Hand(self._hands)
+        hand = Place(self._hands)
         task = asyncio.get_running_loop().create_task(self._receive(delivery, hand))
         self._tasks.add(task)
         task.add_done_callback(lambda task: self._done(task, hand))
 
-    def _done(self, task: asyncio.Task[None], hand: Hand) -> None:
+    def _done(self, task: asyncio.Task[None], hand: Place) -> None:
         hand.free()
         self._tasks.discard(task)
         metrics.WORKERS_BUSY.set({}, len(self._runs))
@@ -102,7 +103,7 @@ class Worker:
             log.info("run_stopped", job_id=message.job_id, attempt=run.work.attempt, reason=message.reason)
             run.stop(Abort.SUPERSEDED if message.reason == "superseded" else Abort.CANCELLED)
 
-    async def _receive(self, delivery: Delivery, hand: Hand) -> None:
+    async def _receive(self, delivery: Delivery, hand: Place) -> None:
         tracing.bind(delivery.origin)  # all that is logged and sent from here on, by this task and those it starts
         try:
             work = WorkMessage.model_validate_json(delivery.body)

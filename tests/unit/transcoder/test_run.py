@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from services.common.jobs import Progress, Stage
-from services.transcoder.run import Hand, nearly_done
+from services.transcoder.places import Place
+from services.transcoder.run import nearly_done
 
 
 @pytest.mark.parametrize(
@@ -24,10 +25,10 @@ def test_the_next_message_is_taken_when_the_end_is_near(stage: Stage, eta_s: flo
     assert nearly_done(stage, Progress(eta_s=eta_s)) is expected
 
 
-async def test_a_hand_is_freed_once():
+async def test_a_place_is_freed_once():
     hands = asyncio.Semaphore(1)
     await hands.acquire()
-    hand = Hand(hands)
+    hand = Place(hands)
     hand.free()
     hand.free()
     await hands.acquire()
