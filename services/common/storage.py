@@ -28,7 +28,15 @@ from services.common.storage_errors import (
     Translated,
 )
 
-__all__ = ["ObjectInfo", "ObjectMissingError", "ObjectTooLargeError", "Storage", "StorageError", "StorageRefusedError"]
+__all__ = [
+    "Download",
+    "ObjectInfo",
+    "ObjectMissingError",
+    "ObjectTooLargeError",
+    "Storage",
+    "StorageError",
+    "StorageRefusedError",
+]
 
 log = get_logger(__name__)
 
@@ -152,39 +160,19 @@ class Storage:
 
         await _patiently(once)
 
-    async def download(
-        self,
-        key: str,
-        path: Path,
-        *,
-        max_size: int | None = None,
-        on_bytes: Callable[[int], None] = lambda _: None,
-    ) -> int:
-        """Stream `key` into the new file `path`; bytes written.
-
-        Args:
-            key: the object.
-            path: where to; must not exist.
-            max_size: bytes beyond which to stop.
-            on_bytes: told the size of each block.
+    async def open(self, key: str) -> "Download":
+        """Begin to read `key`.
 
         Raises:
-            ObjectMissingError, ObjectTooLargeError, StorageError.
-            OSError: the file could not be written.
+            ObjectMissingError, StorageError.
         """
-        size = 0
         with Translated():
-            response = await self._open(key)
-        async with response, await anyio.open_file(path, "xb") as file:
-            if max_size is not None and (response.content_length or 0) > max_size:
-                raise ObjectTooLargeError(key)
-            async for block in _blocks(response):
-                size += len(block)
-                if max_size is not None and size > max_size:
-                    raise ObjectTooLargeError(key)
-                await file.write(block)
-                on_bytes(len(block))
-        return size
+            return Download(key, await self._open(key))
+
+    async def download(self, key: str, path: Path, *, max_size: int | None = None) -> int:
+        """Stream `key` into the new file `path`; bytes written.  Raises as `open` and `Download.save` do."""
+        with await self.open(key) as download:
+            return await download.save(path, max_size=max_size)
 
     async def upload(self, path: Path, key: str, content_type: str) -> int:
         """Stream the file `path` into `key`; bytes written.  The object appears whole or not at all."""
@@ -323,6 +311,51 @@ class Storage:
             secure=parts.scheme == "https",
             region=self._region,
         )
+
+
+class Download:
+    """An object on its way here.  A context manager, at whose end the connection is let go."""
+
+    def __init__(self, key: str, response: ClientResponse) -> None:
+        self._key = key
+        self._response = response
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the whole object, None if the store does not say."""
+        return self._response.content_length
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; where not all was read, of the connection too."""
+        self._response.release()
+
+    async def save(self, path: Path, *, max_size: int | None = None) -> int:
+        """Stream the object into the new file `path`; bytes written.
+
+        Args:
+            path: where to; must not exist.
+            max_size: bytes beyond which to stop.
+
+        Raises:
+            ObjectTooLargeError, StorageError.
+            OSError: the file could not be written.
+        """
+        size = 0
+        if max_size is not None and (self.size or 0) > max_size:
+            raise ObjectTooLargeError(self._key)
+        async with await anyio.open_file(path, "xb") as file:
+            async for block in _blocks(self._response):
+                size += len(block)
+                if max_size is not None and size > max_size:
+                    raise ObjectTooLargeError(self._key)
+                await file.write(block)
+        return size
 
 
 async def _patiently(write: Callable[[], Awaitable[None]]) -> None:

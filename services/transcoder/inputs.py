@@ -7,7 +7,7 @@ from typing import Final
 
 from services.common import metrics
 from services.common.errors import ErrorCode, JobFailure
-from services.common.storage import ObjectInfo, ObjectMissingError, ObjectTooLargeError, Storage, StorageError
+from services.common.storage import Download, ObjectMissingError, ObjectTooLargeError, Storage, StorageError
 from services.transcoder.settings import TranscoderSettings
 from services.transcoder.workdir import WorkDir
 
@@ -36,42 +36,47 @@ class Inputs:
         except OSError as error:
             raise JobFailure(ErrorCode.DISK_FULL, detail=repr(error)) from error
 
-    async def inspect(self, key: str) -> ObjectInfo:
-        """See that the object `key` can be taken, here and now.
+    async def open(self, key: str) -> Download:
+        """Begin to fetch the object `key`, if it can be taken, here and now.
 
         Raises:
             NoRoomError: this machine has no room for it; another may have.
             JobFailure: it is missing, empty or too large, or the store is away.
         """
         try:
-            info = await self._storage.stat(key)
+            download = await self._storage.open(key)
+        except ObjectMissingError:
+            raise JobFailure(ErrorCode.INPUT_MISSING) from None
         except StorageError as error:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
-        if info is None:
-            raise JobFailure(ErrorCode.INPUT_MISSING)
-        if info.size > self._settings.max_upload_size:
-            raise JobFailure(ErrorCode.TOO_LARGE)
-        if info.size == 0:
-            raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
-        if self._workdir.free_bytes() < info.size * _ROOM_FACTOR + self._settings.disk_reserve:
-            raise NoRoomError(f"{info.size} bytes to convert")
-        return info
+        try:
+            self._see_that_it_fits(download.size)
+        except BaseException:
+            download.close()
+            raise
+        return download
 
-    async def fetch(self, key: str, directory: Path) -> Path:
-        """Download the object `key`; the local file.
+    async def fetch(self, download: Download, directory: Path) -> Path:
+        """Take in what was opened; the local file.
 
         Raises:
-            JobFailure: it is gone, has grown too large, or the store is away.
+            JobFailure: it is too large, or the store is away.
         """
         # Our own name: the extension is only a hint that ffmpeg is not given.
         source = directory / "input"
         try:
-            size = await self._storage.download(key, source, max_size=self._settings.max_upload_size)
-        except ObjectMissingError:
-            raise JobFailure(ErrorCode.INPUT_MISSING) from None
+            size = await download.save(source, max_size=self._settings.max_upload_size)
         except ObjectTooLargeError:
             raise JobFailure(ErrorCode.TOO_LARGE) from None
         except StorageError as error:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
         metrics.BYTES_IN.add({}, size)
         return source
+
+    def _see_that_it_fits(self, size: int | None) -> None:
+        if size is not None and size > self._settings.max_upload_size:
+            raise JobFailure(ErrorCode.TOO_LARGE)
+        if size == 0:
+            raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Check the file and upload it again.")
+        if self._workdir.free_bytes() < (size or 0) * _ROOM_FACTOR + self._settings.disk_reserve:
+            raise NoRoomError(f"{size} bytes to convert")

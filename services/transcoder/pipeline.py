@@ -12,7 +12,7 @@ from services.common.errors import ErrorCode, JobFailure
 from services.common.jobs import Output, Plan, Progress, Stage, Warning_, now
 from services.common.logs import get_logger
 from services.common.messages import Completed, WorkMessage
-from services.common.storage import Storage, StorageError
+from services.common.storage import Download, Storage, StorageError
 from services.transcoder.inputs import Inputs
 
 log = get_logger(__name__)
@@ -60,8 +60,18 @@ class Pipeline:
         self._inputs = inputs
         self._convert = convert
 
-    async def run(self, work: WorkMessage, attempt: int, on_progress: OnProgress) -> Completed:
+    async def open(self, work: WorkMessage) -> Download:
+        """Begin to fetch the job's input; raises as `Inputs.open` does."""
+        return await self._inputs.open(work.input_path)
+
+    async def run(self, work: WorkMessage, opened: Download, attempt: int, on_progress: OnProgress) -> Completed:
         """Do the job, and return its outcome, already kept in the store for redeliveries.
+
+        Args:
+            work: the job.
+            opened: its input.
+            attempt: the attempt that this is.
+            on_progress: told of each step.
 
         Raises:
             JobFailure: it can't be done, now (`transient`) or ever.
@@ -70,7 +80,7 @@ class Pipeline:
             with self._inputs.directory(work.job_id) as directory:
                 on_progress(Stage.DOWNLOADING, Progress())
                 with _timed(Stage.DOWNLOADING), telemetry.span(Stage.DOWNLOADING):
-                    source = await self._inputs.fetch(work.input_path, directory)
+                    source = await self._inputs.fetch(opened, directory)
                 with _timed(Stage.TRANSCODING):
                     made = await self._convert(source, directory, work.output_format, work.options, on_progress)
                 on_progress(Stage.UPLOADING, Progress(percent=99.9))
@@ -83,10 +93,6 @@ class Pipeline:
         except StorageError as error:
             raise JobFailure(ErrorCode.STORAGE, detail=repr(error)) from error
         return outcome
-
-    async def inspect(self, work: WorkMessage) -> None:
-        """See that the job can begin here; raises as `Inputs.inspect` does."""
-        await self._inputs.inspect(work.input_path)
 
     async def kept_outcome(self, work: WorkMessage) -> Completed | None:
         """The outcome of this attempt or a later one, if some transcoder has finished it already.

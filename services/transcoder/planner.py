@@ -54,9 +54,9 @@ class Planner:
     async def _think(self, body: bytes) -> PlanAnswer:
         try:
             request = PlanRequest.model_validate_json(body)
-            await self._inputs.inspect(request.input_path)
-            with self._inputs.directory("plan") as directory:
-                source = await self._inputs.fetch(request.input_path, directory)
+            opened = await self._inputs.open(request.input_path)
+            with opened, self._inputs.directory("plan") as directory:
+                source = await self._inputs.fetch(opened, directory)
                 preview = await self._converter.preview(source, request.output_format, request.options)
         except ValidationError as error:
             log.warning("plan_request_invalid", errors=error.error_count())

@@ -220,22 +220,23 @@ class Worker:
             log.info("job_done_before")
             return kept.model_copy(update={"attempt": work.attempt})
         try:
-            await self._pipeline.inspect(work)
+            opened = await self._pipeline.open(work)
         except JobFailure:
             # Who has never heard of the job learns what it was about before it fails.
             async with reporter.reporting():
                 raise
-        if work.deliveries:
-            await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
-        log.info("job_started", input_path=work.input_path, output_format=work.output_format)
 
         def on_progress(stage: Stage, progress: Progress) -> None:
             reporter.progress(stage, progress)
             if nearly_done(stage, progress):
                 run.hand.free()
 
-        async with reporter.reporting():
-            return await self._pipeline.run(work, work.attempt, on_progress)
+        with opened:
+            if work.deliveries:
+                await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
+            log.info("job_started", input_path=work.input_path, output_format=work.output_format)
+            async with reporter.reporting():
+                return await self._pipeline.run(work, opened, work.attempt, on_progress)
 
     async def _on_failure(self, work: WorkMessage, reporter: Reporter, failure: JobFailure) -> None:
         log.warning("job_failed", code=str(failure.code), detail=failure.detail[-2000:])
