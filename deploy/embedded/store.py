@@ -28,8 +28,10 @@ def store_spec(settings: EmbeddedSettings, credentials: Credentials) -> ProcessS
             # The hash would be found by reading the whole object, at its first listing, question or byte.
             "--etag-hash",
             "",
-            # Or each object would be read again once it is written; its length is compared all the same.
+            # Or each object would be read a second time after it was written, and again after it was read, to compare
+            # what this program itself has just seen. Its length is compared all the same.
             "--ignore-checksum",
+            "--no-checksum",
             str(layout.objects),
         ),
         env={
