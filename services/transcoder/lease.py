@@ -6,12 +6,11 @@ tells the second receiver that somebody is on it, without a clock and without a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import ChannelClosed
 
 from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, PublishError
 from services.common.logs import get_logger
@@ -22,6 +21,7 @@ _RETRY_S: Final = 0.5
 # The broker may take two heartbeats to see that our own last connection, which still holds the lease, is dead.
 _GHOST_S: Final = 2.5 * HEARTBEAT_S
 _LOCKED: Final = "RESOURCE_LOCKED"
+_TRIES: Final = 10
 
 
 class LeaseHeldError(Exception):
@@ -44,16 +44,9 @@ class Lease:
             LeaseHeldError: somebody else has it.
             PublishError: the broker is away.
         """
-        try:
-            channel = await self._bus.common_channel()
-            await channel.declare_queue(self._queue, exclusive=True, durable=False)
-        except ChannelClosed as error:
-            if _LOCKED in str(error):
-                raise LeaseHeldError(self._queue) from None
-            raise PublishError(repr(error)) from error
-        except BROKER_ERRORS as error:
-            raise PublishError(repr(error)) from error
-        self._channel = channel
+        self._channel = await self._ask(
+            lambda channel: channel.declare_queue(self._queue, exclusive=True, durable=False)
+        )
 
     async def keep(self) -> None:
         """Take the lease anew after each loss of the connection; set `lost` if somebody was faster.
@@ -74,10 +67,26 @@ class Lease:
     async def release(self) -> None:
         """Give the lease up; one that went with its connection is no error."""
         try:
-            channel = await self._bus.common_channel()
-            await channel.queue_delete(self._queue)
-        except BROKER_ERRORS as error:
+            await self._ask(lambda channel: channel.queue_delete(self._queue))
+        except (LeaseHeldError, PublishError) as error:
             log.debug("lease_release_failed", queue=self._queue, error=repr(error))
+
+    async def _ask(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
+        """Put `question` to the broker; the channel by which it was answered.  Raises as `acquire` does."""
+        tries = 0
+        while True:
+            try:
+                channel = await self._bus.common_channel()
+                await question(channel)
+            except BROKER_ERRORS as error:
+                if _LOCKED in str(error) and f"'{self._queue}'" in str(error):
+                    raise LeaseHeldError(self._queue) from None
+                # The refusal of another job's lease closes the channel for ours too.
+                tries += 1
+                if tries == _TRIES:
+                    raise PublishError(repr(error)) from error
+            else:
+                return channel
 
     async def _regained(self) -> bool:
         try:

@@ -1,0 +1,62 @@
+"""The right to run a job: one holder at a time, and whoever is refused one job keeps all the others."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.common.bus import Bus
+from services.transcoder.lease import Lease, LeaseHeldError, hold
+from tests.stack import Stack, eventually
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+@contextlib.asynccontextmanager
+async def connected(stack: Stack) -> AsyncIterator[Bus]:
+    bus = Bus(stack.amqp_url, name="test")
+    running = asyncio.create_task(bus.run())
+    try:
+        async with asyncio.timeout(30):
+            await bus.wait_connected()
+        yield bus
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def _is_free(bus: Bus, job_id: str) -> bool:
+    try:
+        async with hold(bus, job_id):
+            return True
+    except LeaseHeldError:
+        return False
+
+
+async def test_a_refusal_takes_nothing_from_the_leases_beside_it(own_stack: Stack):
+    others = [f"job-{number}" for number in range(10)]
+    async with connected(own_stack) as first, connected(own_stack) as second:
+        async with hold(first, "wanted"), contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(hold(second, "held before"))
+            wanted = [Lease(second, "wanted") for _ in others]
+            results = await asyncio.gather(
+                *(lease.acquire() for lease in wanted),
+                *(held.enter_async_context(hold(second, job)) for job in others),
+                return_exceptions=True,
+            )
+            assert [type(result) for result in results[: len(wanted)]] == [LeaseHeldError] * len(wanted)
+            assert all(isinstance(result, Lease) for result in results[len(wanted) :])
+            for job in ("held before", *others):
+                assert not await _is_free(first, job)
+        for job in ("wanted", "held before", *others):
+            assert await _is_free(first, job)
+            assert await _is_free(second, job)
+
+
+async def test_a_lease_ends_with_its_connection(own_stack: Stack):
+    async with connected(own_stack) as first:
+        async with connected(own_stack) as second:
+            await Lease(second, "a job").acquire()
+            assert not await _is_free(first, "a job")
+        await eventually(lambda: _is_free(first, "a job"))
