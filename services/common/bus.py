@@ -54,6 +54,20 @@ class UnroutableError(PublishError):
     """No queue would take the message: it is certain that nobody has it."""
 
 
+class _Connection(aio_pika.Connection):
+    """One that is closed if it could not be opened.
+
+    What the library does not know to be closed it closes when the garbage collector finds it, at any time and place.
+    """
+
+    async def connect(self, *args: Any, **kwargs: Any) -> None:
+        try:
+            await super().connect(*args, **kwargs)
+        except BaseException:
+            await self.close()
+            raise
+
+
 class Bus:
     """A service's line to the broker.  `run` must be running for anything else to work."""
 
@@ -259,7 +273,9 @@ class Bus:
     async def _connect(self) -> None:
         url = f"{self._url}{'&' if '?' in self._url else '?'}heartbeat={HEARTBEAT_S}"
         async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-            self._connection = await aio_pika.connect(url, client_properties={"connection_name": self._name})
+            self._connection = await aio_pika.connect(
+                url, client_properties={"connection_name": self._name}, connection_class=_Connection
+            )
             await _declare(self._connection)
         self._up.set()
         metrics.BROKER_CONNECTED.set({}, 1)
@@ -288,6 +304,9 @@ class Bus:
                 await connection.close()
             except BROKER_ERRORS as error:
                 log.debug("broker_close_failed", error=repr(error))
+        if not connection.is_closed:
+            # It has let go of its transport all the same; the second time it only says so.
+            await connection.close()
 
     async def _publishing_channel(self) -> aiormq.Channel:
         async with self._publisher_lock:
