@@ -60,6 +60,34 @@ async def count_ready(bus: Bus) -> QueueCounts | None:
     return QueueCounts(work=sum(counts[name] for name in _WORK_QUEUES), events=counts[topology.GATEWAY_QUEUE])
 
 
+class Hearing:
+    """Whether this gateway has listened for long enough to call a worker silent.  Times in seconds of one clock."""
+
+    def __init__(self, enough_s: float) -> None:
+        self._enough_s = enough_s
+        self._since: float | None = None
+        self._at = 0.0
+
+    def note(self, *, hears: bool, caught_up: bool, at: float) -> None:
+        """How it is at the time `at`.
+
+        Args:
+            hears: events and progress come here.
+            caught_up: what came while nobody heard is on disk.
+            at: not before the last one.
+        """
+        self._at = at
+        if not hears:
+            self._since = None
+        elif self._since is None and caught_up:
+            self._since = at
+
+    @property
+    def enough(self) -> bool:
+        """True if for so long nothing that workers say can have been missed, or still be on its way."""
+        return self._since is not None and self._at - self._since >= self._enough_s
+
+
 class Sweeper:
     """Sweeps.  `run` belongs in the service's task group."""
 
@@ -68,7 +96,7 @@ class Sweeper:
         self._store = store
         self._bus = bus
         self._projector = projector
-        self._listening_since: float | None = None
+        self._hearing = Hearing(min(_LISTENING_S, settings.job_timeout))
         self._empty_before = False
 
     async def run(self) -> None:
@@ -82,34 +110,27 @@ class Sweeper:
 
     async def _sweep(self) -> None:
         counts = await count_ready(self._bus)
-        self._note_listening(counts)
+        self._note_hearing(counts)
         empty, self._empty_before = self._empty_before, counts is not None and counts.work == 0
         async with self._store.claim("sweep") as ours:
             if not ours:
                 return
-            if self._heard_enough():
+            if self._hearing.enough:
                 await self._restart_silent()
             # Twice in a row: a message that is just between two queues must not be taken for lost.
             if empty and self._empty_before:
                 cutoff = timestamp(now() - timedelta(seconds=self._settings.vanished_after))
                 await self._requeue(await self._store.read(find_waiting, cutoff, _BATCH), cutoff)
-            elif self._heard_enough():
+            elif self._hearing.enough:
                 margin_s = self._settings.vanished_after
                 await self._requeue(await self._store.read(find_overtaken, margin_s, _BATCH), timestamp(now()))
 
-    def _note_listening(self, counts: QueueCounts | None) -> None:
-        """From when on nothing that workers say can have been missed or still be on its way."""
-        caught_up = counts is not None and counts.events == 0 and self._projector.idle
-        if not (self._bus.connected and self._projector.listening):
-            self._listening_since = None
-        elif self._listening_since is None and caught_up:
-            self._listening_since = asyncio.get_running_loop().time()
-
-    def _heard_enough(self) -> bool:
-        if self._listening_since is None:
-            return False
-        listening = asyncio.get_running_loop().time() - self._listening_since
-        return listening >= min(_LISTENING_S, self._settings.job_timeout)
+    def _note_hearing(self, counts: QueueCounts | None) -> None:
+        self._hearing.note(
+            hears=self._bus.connected and self._projector.listening,
+            caught_up=counts is not None and counts.events == 0 and self._projector.idle,
+            at=asyncio.get_running_loop().time(),
+        )
 
     async def _restart_silent(self) -> None:
         cutoff = timestamp(now() - timedelta(seconds=self._settings.job_timeout))

@@ -21,6 +21,7 @@ _RETRY_S: Final = 0.5
 # The broker may take two heartbeats to see that our own last connection, which still holds the lease, is dead.
 _GHOST_S: Final = 2.5 * HEARTBEAT_S
 _LOCKED: Final = "RESOURCE_LOCKED"
+# More than there are other jobs here that may be refused their leases in one moment.
 _TRIES: Final = 10
 
 
@@ -72,7 +73,18 @@ class Lease:
             log.debug("lease_release_failed", queue=self._queue, error=repr(error))
 
     async def _ask(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
-        """Put `question` to the broker; the channel by which it was answered.  Raises as `acquire` does."""
+        """Put `question` to the broker; the channel by which it was answered.  Raises as `acquire` does.
+
+        A cancellation comes once it is answered: a question that is broken off closes the channel for all who use it.
+        """
+        asking = asyncio.create_task(self._answer(question))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            await asyncio.gather(asking, return_exceptions=True)
+            raise
+
+    async def _answer(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
         tries = 0
         while True:
             try:
@@ -100,11 +112,16 @@ class Lease:
 async def hold(bus: Bus, job_id: str) -> AsyncIterator[Lease]:
     """Hold the lease of `job_id`; raises as `Lease.acquire` does."""
     lease = Lease(bus, job_id)
-    await lease.acquire()
+    try:
+        await lease.acquire()
+    except asyncio.CancelledError:
+        # It may have been granted, and would be kept for as long as the connection lasts.
+        await lease.release()
+        raise
     keeper = asyncio.create_task(lease.keep(), name=f"lease {job_id}")
     try:
         yield lease
     finally:
         keeper.cancel()
         await asyncio.gather(keeper, return_exceptions=True)
-        await asyncio.shield(lease.release())
+        await lease.release()

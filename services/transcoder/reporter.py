@@ -64,10 +64,13 @@ class Reporter:
         self._changed.set()
 
     @asynccontextmanager
-    async def reporting(self) -> AsyncIterator[None]:
-        """Say that the run has begun, send progress while the body runs, and nothing after it."""
+    async def reporting(self, *, after: JobError | None = None) -> AsyncIterator[None]:
+        """Say that the run has begun, send progress while the body runs, and nothing after it.
+
+        `after` is why the attempt before this one has ended, if nobody has said so yet.
+        """
         begun = asyncio.Event()
-        sender = asyncio.create_task(self._report(begun), name="progress")
+        sender = asyncio.create_task(self._report(begun, after), name="progress")
         try:
             yield
         finally:
@@ -126,14 +129,16 @@ class Reporter:
             else:
                 return
 
-    async def _report(self, begun: asyncio.Event) -> None:
+    async def _report(self, begun: asyncio.Event, after: JobError | None) -> None:
         moment = now()
         about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
         try:
+            if after is not None:
+                await self.retrying(after, delay_s=0.0)
             await self._surely(Started(**self._head(moment), **about, started_at=moment))
         finally:
             begun.set()  # also where telling failed: the run must not wait for what will never come
-        await asyncio.sleep(self._interval_s)
+        await asyncio.sleep(self._interval_s)  # "started" is news enough for now
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -88,16 +89,11 @@ class Runner:
         return outcome
 
     async def _passes(self, plan: TranscodePlan, meter: Meter, on_written: Callable[[], None]) -> Result:
-        def on_progress(block: FfmpegProgress) -> None:
-            self.on_progress(meter.update(block, time.monotonic()))
-            if block.ended and one is plan.passes[-1]:
-                on_written()
-
         result = Result(returncode=0)
         for one in plan.passes:
             result = await self._ffmpeg(
                 one,
-                on_progress=on_progress,
+                on_progress=partial(self._note, meter, on_written if one is plan.passes[-1] else None),
                 hardware=plan.hardware,
                 timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
             )
@@ -107,6 +103,11 @@ class Runner:
                 metrics.ENCODE_SPEED.observe({}, result.last.out_time_s / result.elapsed_s)
             self.on_progress(meter.next_pass(result.last, time.monotonic()))
         return result
+
+    def _note(self, meter: Meter, on_end: Callable[[], None] | None, block: FfmpegProgress) -> None:
+        self.on_progress(meter.update(block, time.monotonic()))
+        if block.ended and on_end is not None:
+            on_end()
 
     async def _aside(self, one: Pass) -> None:
         """A run without which the job is whole all the same."""

@@ -231,11 +231,10 @@ class Worker:
             if nearly_done(stage, progress):
                 run.hand.free()
 
+        log.info("job_started", input_path=work.input_path, output_format=work.output_format)
+        lost = _error(ErrorCode.WORKER_LOST) if work.deliveries else None
         with opened:
-            if work.deliveries:
-                await reporter.retrying(_error(ErrorCode.WORKER_LOST), delay_s=0.0)
-            log.info("job_started", input_path=work.input_path, output_format=work.output_format)
-            async with reporter.reporting():
+            async with reporter.reporting(after=lost):
                 return await self._pipeline.run(work, opened, work.attempt, on_progress)
 
     async def _on_failure(self, work: WorkMessage, reporter: Reporter, failure: JobFailure) -> None:

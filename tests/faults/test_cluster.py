@@ -16,7 +16,7 @@ from deploy.embedded.ports import free_ports
 from deploy.embedded.process import ManagedProcess
 from deploy.embedded.spec import AmqpProbe
 from services.common import topology
-from services.common.bus import Bus
+from tests.buses import connected
 from tests.stack import Stack, eventually, make_stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -70,19 +70,6 @@ async def cluster(directory: Path) -> AsyncIterator[tuple[Stack, list[str]]]:
             finally:
                 for node, _ in nodes:
                     await node.stop()
-
-
-@contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[Bus]:
-    bus = Bus(url, name="test")
-    running = asyncio.create_task(bus.run())
-    try:
-        async with asyncio.timeout(30):
-            await bus.wait_connected()
-        yield bus
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_node_that_is_down_takes_only_progress_with_it(tmp_path: Path):

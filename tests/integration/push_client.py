@@ -18,6 +18,7 @@ from deploy.embedded.process import ManagedProcess
 from deploy.embedded.spec import HttpProbe
 from services.common import topology
 from services.common.bus import Bus
+from tests import buses
 from tests.stack import Stack, eventually
 from tests.unit.notifier.push_world import Stream, parse_frames
 
@@ -45,14 +46,8 @@ class Publisher:
 
 @asynccontextmanager
 async def publishing(stack: Stack) -> AsyncIterator[Publisher]:
-    bus = Bus(stack.amqp_url, name="test-publisher")
-    task = asyncio.create_task(bus.run())
-    try:
-        await bus.wait_connected()
+    async with buses.connected(stack.amqp_url) as bus:
         yield Publisher(bus)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class Socket:

@@ -2,28 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 import pytest
 
 from services.common.bus import Bus
 from services.transcoder.lease import Lease, LeaseHeldError, hold
+from tests.buses import connected
 from tests.stack import Stack, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-@contextlib.asynccontextmanager
-async def connected(stack: Stack) -> AsyncIterator[Bus]:
-    bus = Bus(stack.amqp_url, name="test")
-    running = asyncio.create_task(bus.run())
-    try:
-        async with asyncio.timeout(30):
-            await bus.wait_connected()
-        yield bus
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _is_free(bus: Bus, job_id: str) -> bool:
@@ -36,7 +23,7 @@ async def _is_free(bus: Bus, job_id: str) -> bool:
 
 async def test_a_refusal_takes_nothing_from_the_leases_beside_it(own_stack: Stack):
     others = [f"job-{number}" for number in range(10)]
-    async with connected(own_stack) as first, connected(own_stack) as second:
+    async with connected(own_stack.amqp_url) as first, connected(own_stack.amqp_url) as second:
         async with hold(first, "wanted"), contextlib.AsyncExitStack() as held:
             await held.enter_async_context(hold(second, "held before"))
             wanted = [Lease(second, "wanted") for _ in others]
@@ -55,8 +42,25 @@ async def test_a_refusal_takes_nothing_from_the_leases_beside_it(own_stack: Stac
 
 
 async def test_a_lease_ends_with_its_connection(own_stack: Stack):
-    async with connected(own_stack) as first:
-        async with connected(own_stack) as second:
+    async with connected(own_stack.amqp_url) as first:
+        async with connected(own_stack.amqp_url) as second:
             await Lease(second, "a job").acquire()
             assert not await _is_free(first, "a job")
         await eventually(lambda: _is_free(first, "a job"))
+
+
+async def test_whoever_gives_up_while_asking_holds_nothing(own_stack: Stack):
+    async with connected(own_stack.amqp_url) as first, connected(own_stack.amqp_url) as second:
+        for steps in range(40):  # of the event loop: up to where the broker has answered
+
+            async def take(job: str = f"given up after {steps}") -> None:
+                async with hold(second, job):
+                    pass
+
+            asking = asyncio.create_task(take())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        for steps in range(40):
+            assert await _is_free(first, f"given up after {steps}"), steps

@@ -12,7 +12,9 @@ import anyio
 import pytest
 
 from services.transcoder import ffmpeg, hwaccel
+from services.transcoder.convert import Converter
 from services.transcoder.progress import FfmpegProgress
+from services.transcoder.sandbox import Sandbox
 from services.transcoder.stderr import TAIL_BYTES
 from tests.media.conftest import Clip
 from tests.media.studio import Studio
@@ -201,6 +203,29 @@ async def test_cancelling_a_conversion_leaves_only_its_directory(studio: Studio,
         group.cancel_scope.cancel()
 
     assert not children(os.getpid(), others)
+
+
+async def test_the_next_one_begins_when_ffmpeg_has_written_its_last_byte(studio: Studio, clip: Clip) -> None:
+    begun = studio.directory()
+    lingering = begun / "ffmpeg"
+    # It does not end before another has begun.
+    lingering.write_text(
+        f'#!/bin/sh\n: > "{begun}/begun.$$"\n{studio.tools.ffmpeg} "$@" || exit\n'
+        f'until [ -e "{begun}/enough" ]; do sleep 0.05; done\n'
+    )
+    lingering.chmod(0o755)
+    tools = replace(studio.tools, ffmpeg=str(lingering), sandbox=Sandbox())
+    converter = Converter(tools, studio.able, at_a_time=1)
+
+    async def convert() -> None:
+        source, directory = clip("plain.mp4"), studio.directory()
+        await converter(source, directory, "mp3", {}, lambda *_: None)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(convert)
+        group.start_soon(convert)
+        await until(lambda: len(list(begun.glob("begun.*"))) == 2)
+        (begun / "enough").touch()
 
 
 async def test_hardware_that_fails_is_done_without(studio: Studio, clip: Clip) -> None:

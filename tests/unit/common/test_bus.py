@@ -1,6 +1,8 @@
 """The connection to the broker is made again, whatever becomes of it while it is being made."""
 
 import asyncio
+import socket
+from typing import Any
 
 import aio_pika
 import pytest
@@ -30,3 +32,28 @@ async def test_who_hangs_up_at_once_as_the_proxy_of_an_absent_broker_does_is_ask
     waiting.cancel()
     await asyncio.gather(running, waiting, return_exceptions=True)
     assert done == {waiting}
+
+
+async def test_a_connection_that_could_not_be_opened_is_closed_and_not_left_to_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    third = asyncio.Event()
+    made: list[aio_pika.Connection] = []
+    make = aio_pika.Connection.__init__
+
+    def note(connection: aio_pika.Connection, *args: Any, **kwargs: Any) -> None:
+        make(connection, *args, **kwargs)
+        made.append(connection)
+        if len(made) == 3:
+            third.set()
+
+    monkeypatch.setattr(aio_pika.Connection, "__init__", note)
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # and does not listen
+        bus = Bus(f"amqp://nobody:secret@127.0.0.1:{nobody.getsockname()[1]}/", name="test")
+        running = asyncio.create_task(bus.run())
+        async with asyncio.timeout(60):
+            await third.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert [connection.is_closed for connection in made] == [True] * 3
