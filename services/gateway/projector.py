@@ -25,9 +25,9 @@ log = get_logger(__name__)
 
 _PREFETCH: Final = 1000
 _MAX_BATCH: Final = 250
-# Progress alone may wait this long for more of its kind: one row then takes one write for several events.  Who polls is
-# promised progress that is at most two seconds old.
-_LINGER_S: Final = 1.0
+# Progress that comes sooner after the last waits for more of its kind: one row then takes one write for several events.
+# The first of a job that has the machine to itself is seen at once.  Who polls is promised what is two seconds old.
+_PROGRESS_EVERY_S: Final = 0.6
 _BACKOFF_S: Final = (0.1, 5.0)
 
 Event = dict[str, Any]
@@ -103,10 +103,12 @@ class Projector:
         self._arrived.set()
 
     async def _apply_all(self) -> None:
+        clock = asyncio.get_running_loop().time
+        progress_at = clock() - _PROGRESS_EVERY_S
         while True:
             await self._arrived.wait()
             try:
-                async with asyncio.timeout(_LINGER_S):
+                async with asyncio.timeout_at(progress_at + _PROGRESS_EVERY_S):
                     await self._urgent.wait()
             except TimeoutError:
                 pass
@@ -114,6 +116,8 @@ class Projector:
             self._urgent.clear()
             batch = self._waiting[:_MAX_BATCH]
             progress, self._progress = self._progress, {}
+            if progress:
+                progress_at = clock()
             await self._apply([*(event for _, event in batch if event is not None), *progress.values()])
             if batch:
                 del self._waiting[: len(batch)]

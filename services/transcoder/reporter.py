@@ -138,7 +138,6 @@ class Reporter:
             await self._surely(Started(**self._head(moment), **about, started_at=moment))
         finally:
             begun.set()  # also where telling failed: the run must not wait for what will never come
-        await asyncio.sleep(self._interval_s)  # "started" is news enough for now
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -37,7 +37,7 @@ def beginning(init: Sequence[str] = (), *, level: str = "warning") -> tuple[str,
     """The program and the options that are the same for all."""
     return (
         *("ffmpeg", "-hide_banner", "-nostdin", "-nostats", "-loglevel", f"repeat+level+{level}"),
-        *("-progress", "pipe:1", "-stats_period", "0.33", "-y"),
+        *("-progress", "pipe:1", "-stats_period", "0.25", "-y"),
         *init,
     )
 

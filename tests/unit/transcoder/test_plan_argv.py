@@ -7,7 +7,7 @@ from services.transcoder.media import AudioStream
 from services.transcoder.plan import Capabilities
 from tests.unit.transcoder.samples import ABLE, AUDIO, MKV, PICTURES, TEXT, argv, film, plan
 
-BEGIN = "ffmpeg -hide_banner -nostdin -nostats -loglevel repeat+level+warning -progress pipe:1 -stats_period 0.33 -y "
+BEGIN = "ffmpeg -hide_banner -nostdin -nostats -loglevel repeat+level+warning -progress pipe:1 -stats_period 0.25 -y "
 READ = "-protocol_whitelist file -format_whitelist matroska -max_streams 256 -max_pixels 35651584 -threads 2 "
 WRITE_MP4 = (
     "-disposition:a:0 +default -movflags +faststart -write_tmcd 0 -max_muxing_queue_size 4096 -f mp4 file:output.mp4 "
