@@ -24,7 +24,7 @@ _MANDATORY: Final = 1
 # content-type, delivery-mode and message-id; headers, if there are any, come after the first of them.
 _FLAGS: Final = 0x8000 | 0x1000 | 0x0080
 _WITH_HEADERS: Final = 0x2000
-_PERSISTENT: Final = 2
+_TRANSIENT, _PERSISTENT = 1, 2
 _CONTENT_TYPE: Final = b"application/json"
 # Larger ones would have to be cut into several frames; nothing here comes near.
 MAX_BODY: Final = 64 * 1024
@@ -37,12 +37,16 @@ _numbers = count(1)
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to be published, persistent and mandatory; `headers` is what `field_table` makes of them."""
+    """A message to be published, mandatory; `headers` is what `field_table` makes of them.
+
+    One that is not `persistent` need not be written to disk by queues that are neither quorum queues nor streams.
+    """
 
     exchange: str
     routing_key: str
     body: bytes
     headers: bytes = b""
+    persistent: bool = True
 
 
 def _short(text: bytes) -> bytes:
@@ -72,7 +76,7 @@ def encode(channel: int, message: Outgoing, message_id: bytes) -> bytes:
         _header_start(_BASIC, 0, len(message.body), _FLAGS | _WITH_HEADERS if message.headers else _FLAGS)
         + _short(_CONTENT_TYPE)
         + message.headers
-        + bytes([_PERSISTENT])
+        + bytes([_PERSISTENT if message.persistent else _TRANSIENT])
         + _short(message_id)
     )
     return b"".join(

@@ -29,6 +29,7 @@ async def start(service: Service, stop: Stop, settings: TranscoderSettings, work
     service.start("bus", bus.run)
     service.start("http", lambda: _serve(settings, bus, storage))
     service.start("cancellations", worker.cancellations.run)
+    service.start("beat", worker.beat.run)
     service.start("planner", planner.run)
     service.start("intake", worker.run)
     await stop.requested.wait()

@@ -1,4 +1,4 @@
-"""What a run tells the world: its events, numbered; progress conflated, outcomes never lost."""
+"""What a run tells the world: its events, numbered; its progress by the beat, outcomes never lost."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from services.common import topology
+from services.common import topology, tracing
+from services.common.batch import Outgoing, field_table
 from services.common.bus import Bus, PublishError
 from services.common.errors import JobError
 from services.common.jobs import Progress, Stage, now
@@ -23,35 +24,36 @@ from services.common.messages import (
     event_routing_key,
 )
 from services.common.sequence import MAX_EVENTS_PER_DELIVERY, seq_after
+from services.transcoder.beat import Beat
 
 log = get_logger(__name__)
 
-_PROGRESS_TIMEOUT_S: Final = 2.0
 _OUTCOME_PAUSE_S: Final = 0.5
 
 
 class Reporter:
     """Publishes the events of one attempt of one job."""
 
-    def __init__(self, bus: Bus, work: WorkMessage, *, attempt: int, first: bool, interval_s: float) -> None:
+    def __init__(self, bus: Bus, beat: Beat, work: WorkMessage, *, attempt: int, first: bool) -> None:
         """Report on `attempt` of `work`.
 
         Args:
             bus: the broker.
+            beat: sends progress.
             work: the message that asked for the job.
             attempt: the attempt that runs, at least the message's.
             first: False if somebody may have reported on this message before.
-            interval_s: least time between progress events.
         """
         self._bus = bus
+        self._beat = beat
         self._work = work
         self._attempt = attempt
-        self._interval_s = interval_s
         since = None if first else work.queued_at
         unknown = 0 if first or since else work.deliveries * MAX_EVENTS_PER_DELIVERY
         self.seq = seq_after(work.seq + unknown, since, now()) - 1
+        self._headers = b""
         self._latest: tuple[Stage, Progress] | None = None
-        self._changed = asyncio.Event()
+        self._told_of_start = False
         self.percent: float | None = work.percent_floor
 
     def progress(self, stage: Stage, progress: Progress) -> None:
@@ -61,7 +63,15 @@ class Reporter:
         if self.percent is not None:
             progress = progress.model_copy(update={"percent": self.percent})
         self._latest = (stage, progress)
-        self._changed.set()
+        if self._told_of_start:
+            self._beat.changed(self)
+
+    def newest(self) -> Outgoing:
+        """The event that says how far the run is now."""
+        assert self._latest is not None
+        stage, progress = self._latest
+        event = Progressed(**self._head(now()), stage=stage, progress=progress)
+        return Outgoing(topology.EVENTS, event_routing_key(event), event.encode(), self._headers, persistent=False)
 
     @asynccontextmanager
     async def reporting(self, *, after: JobError | None = None) -> AsyncIterator[None]:
@@ -69,15 +79,15 @@ class Reporter:
 
         `after` is why the attempt before this one has ended, if nobody has said so yet.
         """
-        begun = asyncio.Event()
-        sender = asyncio.create_task(self._report(begun, after), name="progress")
+        beginning = asyncio.create_task(self._begin(after), name="tell of the start")
         try:
             yield
         finally:
             # The run does not wait for its beginning to be told, but its end must not be told first.
-            await begun.wait()
-            sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            await asyncio.wait({beginning})
+            self._told_of_start = False
+            await self._beat.forget(self)
+            beginning.result()
 
     async def retrying(self, reason: JobError, *, delay_s: float) -> None:
         """Say that this attempt follows one that ended for `reason`, after `delay_s` seconds."""
@@ -108,20 +118,11 @@ class Reporter:
             "time": moment,
         }
 
-    async def _publish(self, event: Event, *, timeout_s: float = 10.0) -> None:
-        await self._bus.publish(
-            topology.EVENTS,
-            event_routing_key(event),
-            event.encode(),
-            persistent=not isinstance(event, Progressed),
-            timeout_s=timeout_s,
-        )
-
     async def _surely(self, event: Event) -> None:
-        """Publish an outcome, however long the broker is away: the work behind it is done and paid for."""
+        """Publish what must not be lost, however long the broker is away: the work behind it is done and paid for."""
         while True:
             try:
-                await self._publish(event)
+                await self._bus.publish(topology.EVENTS, event_routing_key(event), event.encode())
             except PublishError as error:
                 log.warning("outcome_not_published", error=repr(error))
                 await asyncio.sleep(_OUTCOME_PAUSE_S)
@@ -129,23 +130,13 @@ class Reporter:
             else:
                 return
 
-    async def _report(self, begun: asyncio.Event, after: JobError | None) -> None:
+    async def _begin(self, after: JobError | None) -> None:
         moment = now()
         about = self._work.model_dump(include={"filename", "input_path", "output_format", "output_path", "options"})
-        try:
-            if after is not None:
-                await self.retrying(after, delay_s=0.0)
-            await self._surely(Started(**self._head(moment), **about, started_at=moment))
-        finally:
-            begun.set()  # also where telling failed: the run must not wait for what will never come
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            assert self._latest is not None
-            stage, progress = self._latest
-            event = Progressed(**self._head(now()), stage=stage, progress=progress)
-            try:
-                await self._publish(event, timeout_s=_PROGRESS_TIMEOUT_S)
-            except PublishError as error:
-                log.debug("progress_not_published", error=repr(error))
-            await asyncio.sleep(self._interval_s)
+        if after is not None:
+            await self.retrying(after, delay_s=0.0)
+        await self._surely(Started(**self._head(moment), **about, started_at=moment))
+        self._headers = field_table(tracing.headers())
+        self._told_of_start = True
+        if self._latest is not None:
+            self._beat.changed(self)

@@ -17,6 +17,7 @@ from services.common.errors import ERRORS, ErrorCode, JobError, JobFailure
 from services.common.jobs import Progress, Stage, now
 from services.common.logs import get_logger
 from services.common.messages import CancelMessage, Completed, WorkMessage
+from services.transcoder.beat import Beat
 from services.transcoder.cancellations import Cancellations
 from services.transcoder.inputs import NoRoomError
 from services.transcoder.intake import Intake
@@ -51,6 +52,7 @@ class Worker:
         self._hands = asyncio.Semaphore(settings.worker_concurrency)
         self._intake = Intake(bus, topology.JOBS_QUEUE, self._take)
         self.cancellations = Cancellations(bus, self._on_cancel)
+        self.beat = Beat(bus, settings.progress_interval)
 
     @property
     def busy(self) -> int:
@@ -272,7 +274,7 @@ class Worker:
             await self._publish_surely(None, original(work).model_copy(update=given_back))
 
     def _reporter(self, work: WorkMessage, *, first: bool) -> Reporter:
-        return Reporter(self._bus, work, attempt=work.attempt, first=first, interval_s=self._settings.progress_interval)
+        return Reporter(self._bus, self.beat, work, attempt=work.attempt, first=first)
 
     async def _publish_surely(self, queue: str | None, work: WorkMessage) -> None:
         """Put `work` into `queue`, or to the end of the work queue, however long the broker is away."""

@@ -21,15 +21,26 @@ _WORDS = st.text("abcdefghijklmnopqrstuvwxyz.-_*#0123456789", max_size=200)
     headers=st.dictionaries(
         _WORDS.filter(lambda name: len(name) <= 128), st.text(st.characters(codec="ascii"), max_size=600), max_size=3
     ),
+    persistent=st.booleans(),
 )
 def test_frames_are_as_the_library_makes_them(  # noqa: PLR0917 -- hypothesis names them
-    channel: int, exchange: str, routing_key: str, body: bytes, number: int, headers: dict[str, str]
+    channel: int,
+    exchange: str,
+    routing_key: str,
+    body: bytes,
+    number: int,
+    headers: dict[str, str],
+    *,
+    persistent: bool,
 ) -> None:
     message_id = f"{number:x}"
     headers = dict(sorted(headers.items()))  # as the library does; to the broker it is all the same
     table = field_table(headers) if headers else b""
     properties = Basic.Properties(
-        content_type="application/json", headers=headers or None, delivery_mode=2, message_id=message_id
+        content_type="application/json",
+        headers=headers or None,
+        delivery_mode=2 if persistent else 1,
+        message_id=message_id,
     )
     exchange = exchange.translate(str.maketrans("*#", "__"))
     expected = b"".join(
@@ -40,4 +51,4 @@ def test_frames_are_as_the_library_makes_them(  # noqa: PLR0917 -- hypothesis na
             ContentBody(body),
         )
     )
-    assert encode(channel, Outgoing(exchange, routing_key, body, table), message_id.encode()) == expected
+    assert encode(channel, Outgoing(exchange, routing_key, body, table, persistent), message_id.encode()) == expected
