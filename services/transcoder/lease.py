@@ -6,9 +6,9 @@ tells the second receiver that somebody is on it, without a clock and without a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from aio_pika.abc import AbstractChannel
 
@@ -16,6 +16,8 @@ from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, PublishError
 from services.common.logs import get_logger
 
 log = get_logger(__name__)
+
+_T = TypeVar("_T")
 
 _RETRY_S: Final = 0.5
 # The broker may take two heartbeats to see that our own last connection, which still holds the lease, is dead.
@@ -75,14 +77,9 @@ class Lease:
     async def _ask(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
         """Put `question` to the broker; the channel by which it was answered.  Raises as `acquire` does.
 
-        A cancellation comes once it is answered: a question that is broken off closes the channel for all who use it.
+        A question that is broken off closes the channel for all who use it.
         """
-        asking = asyncio.create_task(self._answer(question))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            await asyncio.gather(asking, return_exceptions=True)
-            raise
+        return await _unbroken(self._answer(question))
 
     async def _answer(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
         tries = 0
@@ -122,6 +119,20 @@ async def hold(bus: Bus, job_id: str) -> AsyncIterator[Lease]:
     try:
         yield lease
     finally:
-        keeper.cancel()
-        await asyncio.gather(keeper, return_exceptions=True)
-        await lease.release()
+        await _unbroken(_end(lease, keeper))
+
+
+async def _end(lease: Lease, keeper: asyncio.Task[None]) -> None:
+    keeper.cancel()
+    await asyncio.gather(keeper, return_exceptions=True)
+    await lease.release()
+
+
+async def _unbroken(work: Coroutine[Any, Any, _T]) -> _T:
+    """What `work` returns or raises; who is cancelled meanwhile learns of it when the work is done."""
+    task = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise

@@ -64,3 +64,22 @@ async def test_whoever_gives_up_while_asking_holds_nothing(own_stack: Stack):
             await asyncio.gather(asking, return_exceptions=True)
         for steps in range(40):
             assert await _is_free(first, f"given up after {steps}"), steps
+
+
+async def test_whoever_gives_up_at_the_end_holds_nothing(own_stack: Stack):
+    async with connected(own_stack.amqp_url) as first, connected(own_stack.amqp_url) as second:
+        for steps in range(20):  # of the event loop: from the end of the work to where all is given back
+            done = asyncio.Event()
+
+            async def take(job: str = f"ended {steps} before", done: asyncio.Event = done) -> None:
+                async with hold(second, job):
+                    done.set()
+
+            asking = asyncio.create_task(take())
+            await done.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        for steps in range(20):
+            assert await _is_free(first, f"ended {steps} before"), steps
