@@ -52,7 +52,7 @@ def make(path: Path, *arguments: str) -> Path:
 async def clips() -> list[dict[str, Any]]:
     """Forty short clips, two at a time: the system, the same commands bare, and the seed design.
 
-    And the same at the size that phones make, where ffmpeg has more to do for each.
+    And twenty at the size that phones make, where ffmpeg has more to do for each.
     """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
@@ -69,7 +69,7 @@ async def clips() -> list[dict[str, Any]]:
     return [
         _clips_figure("s for 40 clips, 720p", pairs),
         figure("clips", "s for 40 clips, 720p", own, "seed design", seed, "ratio <= 1", holds=own <= seed),
-        _clips_figure("s for 40 clips, 1080p", large_pairs),
+        _clips_figure("s for 20 clips, 1080p", large_pairs),
     ]
 
 
