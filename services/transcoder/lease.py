@@ -6,18 +6,17 @@ tells the second receiver that somebody is on it, without a clock and without a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from aio_pika.abc import AbstractChannel
 
 from services.common.bus import BROKER_ERRORS, HEARTBEAT_S, Bus, PublishError
 from services.common.logs import get_logger
+from services.common.tasks import unbroken
 
 log = get_logger(__name__)
-
-_T = TypeVar("_T")
 
 _RETRY_S: Final = 0.5
 # The broker may take two heartbeats to see that our own last connection, which still holds the lease, is dead.
@@ -79,7 +78,7 @@ class Lease:
 
         A question that is broken off closes the channel for all who use it.
         """
-        return await _unbroken(self._answer(question))
+        return await unbroken(self._answer(question))
 
     async def _answer(self, question: Callable[[AbstractChannel], Awaitable[object]]) -> AbstractChannel:
         tries = 0
@@ -119,20 +118,10 @@ async def hold(bus: Bus, job_id: str) -> AsyncIterator[Lease]:
     try:
         yield lease
     finally:
-        await _unbroken(_end(lease, keeper))
+        await unbroken(_end(lease, keeper))
 
 
 async def _end(lease: Lease, keeper: asyncio.Task[None]) -> None:
     keeper.cancel()
     await asyncio.gather(keeper, return_exceptions=True)
     await lease.release()
-
-
-async def _unbroken(work: Coroutine[Any, Any, _T]) -> _T:
-    """What `work` returns or raises; who is cancelled meanwhile learns of it when the work is done."""
-    task = asyncio.create_task(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise

@@ -24,6 +24,7 @@ from services.common.messages import (
     event_routing_key,
 )
 from services.common.sequence import MAX_EVENTS_PER_DELIVERY, seq_after
+from services.common.tasks import unbroken
 from services.transcoder.beat import Beat
 
 log = get_logger(__name__)
@@ -83,11 +84,14 @@ class Reporter:
         try:
             yield
         finally:
-            # The run does not wait for its beginning to be told, but its end must not be told first.
-            await asyncio.wait({beginning})
-            self._told_of_start = False
-            await self._beat.forget(self)
-            beginning.result()
+            await unbroken(self._end(beginning))
+
+    async def _end(self, beginning: asyncio.Task[None]) -> None:
+        """The run does not wait for its beginning to be told, but its end must not be told first."""
+        await asyncio.wait({beginning})
+        self._told_of_start = False
+        await self._beat.forget(self)
+        beginning.result()
 
     async def retrying(self, reason: JobError, *, delay_s: float) -> None:
         """Say that this attempt follows one that ended for `reason`, after `delay_s` seconds."""

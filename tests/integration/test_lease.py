@@ -21,6 +21,14 @@ async def _is_free(bus: Bus, job_id: str) -> bool:
         return False
 
 
+async def _given_up(asking: "asyncio.Task[None]", steps: int) -> None:
+    """Cancel after so many steps of the event loop."""
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+
 async def test_a_refusal_takes_nothing_from_the_leases_beside_it(own_stack: Stack):
     others = [f"job-{number}" for number in range(10)]
     async with connected(own_stack.amqp_url) as first, connected(own_stack.amqp_url) as second:
@@ -57,11 +65,7 @@ async def test_whoever_gives_up_while_asking_holds_nothing(own_stack: Stack):
                 async with hold(second, job):
                     pass
 
-            asking = asyncio.create_task(take())
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            await _given_up(asyncio.create_task(take()), steps)
         for steps in range(40):
             assert await _is_free(first, f"given up after {steps}"), steps
 
@@ -77,9 +81,6 @@ async def test_whoever_gives_up_at_the_end_holds_nothing(own_stack: Stack):
 
             asking = asyncio.create_task(take())
             await done.wait()
-            for _ in range(steps):
-                await asyncio.sleep(0)
-            asking.cancel()
-            await asyncio.gather(asking, return_exceptions=True)
+            await _given_up(asking, steps)
         for steps in range(20):
             assert await _is_free(first, f"ended {steps} before"), steps
