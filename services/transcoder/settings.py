@@ -38,7 +38,7 @@ class TranscoderSettings(CommonSettings):
     drain_timeout: Seconds = Field(
         5.0, description="Time for running jobs to finish after SIGTERM before they are given back"
     )
-    progress_interval: Seconds = Field(0.25, description="Least time between two progress events of a job")
+    progress_interval: Seconds = Field(0.5, description="Least time between two progress events of a job")
     disk_reserve: ByteSize = Field(256 << 20, description="Free space that must remain in WORK_DIR; less takes no job")
 
     @property

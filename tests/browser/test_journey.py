@@ -57,7 +57,8 @@ async def test_the_whole_journey(
     assert states == ["UPLOAD", "QUEUED", "PROCESSING", "COMPLETED"]
     percents = await page.percents(name, "PROCESSING")
     assert percents == sorted(percents)
-    assert len(percents) >= (1 if connection == "Polling" else 4)  # polling looks every other second
+    # Pushed twice a second, while polling looks every other second; the fastest machines need little more than one.
+    assert len(percents) >= (1 if connection == "Polling" else 2)
 
     await watch(page, name)
     async with page.tab.expect_download() as download:
