@@ -24,6 +24,7 @@ from services.transcoder.plan.model import Loudness, LoudnessByIndex
 from services.transcoder.probe import probe
 from services.transcoder.result import Result
 from services.transcoder.runner import Bounds, Runner
+from services.transcoder.sharing import Sharing, shares
 from services.transcoder.tools import Tools
 
 __all__ = ["Bounds", "Conversion", "Converter", "LocalOutput", "Preview", "preview"]
@@ -74,6 +75,7 @@ class Converter:
         self._able = able
         self._bounds = bounds or Bounds()
         self._slots = asyncio.Semaphore(at_a_time or sys.maxsize)
+        self._sharing = Sharing(shares(at_a_time) if at_a_time else ())
 
     async def __call__(
         self, source: Path, workdir: Path, output_format: str, options: Mapping[str, Any], on_progress: OnProgress
@@ -87,7 +89,18 @@ class Converter:
         on_progress(Stage.PROBING, Progress())
         with telemetry.span(Stage.PROBING):
             info = await probe(source, self._tools)
-        run = _Run(self._tools, self._able, self._bounds, source, workdir, info, wishes, output_format, on_progress)
+        run = _Run(
+            tools=self._tools,
+            able=self._able,
+            bounds=self._bounds,
+            source=source,
+            workdir=workdir,
+            info=info,
+            options=wishes,
+            output_format=output_format,
+            on_progress=on_progress,
+            sharing=self._sharing,
+        )
         plan = run.plan(self._able, None)
         await self._slots.acquire()
         slot = Place(self._slots)
@@ -139,6 +152,7 @@ class _Run:
     options: Options
     output_format: str
     on_progress: OnProgress
+    sharing: Sharing
 
     async def convert(self, plan: TranscodePlan, on_written: Callable[[], None]) -> Conversion:
         """Converts by `plan`, with the processor if the hardware fails.
@@ -166,6 +180,7 @@ class _Run:
             self.source,
             self.workdir,
             lambda progress: self.on_progress(Stage.TRANSCODING, progress),
+            self.sharing,
         )
         self.on_progress(Stage.TRANSCODING, Progress())
         measures = plan.measures

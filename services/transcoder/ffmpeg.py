@@ -70,6 +70,7 @@ async def run(
     *,
     cwd: Path,
     env: Mapping[str, str],
+    on_started: Callable[[int], None] | None = None,
     on_progress: Callable[[FfmpegProgress], None] | None = None,
     keep_stdout: int = 0,
     stall_timeout_s: float | None = None,
@@ -81,6 +82,7 @@ async def run(
         command: the whole command, with its sandbox round it.
         cwd: its working directory.
         env: its whole environment.
+        on_started: called with its process id, which is its process group's too, before anything else.
         on_progress: called with each block of `-progress pipe:1`.
         keep_stdout: bytes of standard output to keep instead of reading progress from it.
         stall_timeout_s: ends it when for so long neither time, frames nor bytes have moved.
@@ -101,6 +103,8 @@ async def run(
             start_new_session=True,
         )
     try:
+        if on_started is not None:
+            on_started(process.pid)
         await _attend(process, watch, stall_timeout_s, timeout_s)
     finally:
         with anyio.CancelScope(shield=True):

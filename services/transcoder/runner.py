@@ -19,6 +19,7 @@ from services.transcoder.plan import Pass, TranscodePlan
 from services.transcoder.progress import FfmpegProgress, Meter
 from services.transcoder.result import Result
 from services.transcoder.sandbox import environment
+from services.transcoder.sharing import Sharing
 from services.transcoder.tools import Tools
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -51,6 +52,7 @@ class Runner:
     source: Path
     workdir: Path
     on_progress: Callable[[Progress], None]
+    sharing: Sharing
 
     async def run(
         self, plan: TranscodePlan, *, measured: bool = False, on_written: Callable[[], None] = lambda: None
@@ -95,6 +97,7 @@ class Runner:
                 one,
                 on_progress=partial(self._note, meter, on_written if one is plan.passes[-1] else None),
                 hardware=plan.hardware,
+                shared=plan.laborious and one.name != "measure",
                 timeout_s=max(0.0, meter.started_at + self.bounds.timeout_s - time.monotonic()),
             )
             if not result.succeeded:
@@ -123,6 +126,7 @@ class Runner:
         timeout_s: float,
         on_progress: Callable[[FfmpegProgress], None] | None = None,
         hardware: bool = False,
+        shared: bool = False,
     ) -> Result:
         command = self.tools.sandbox.wrap(
             [self.tools.ffmpeg, *one.argv[1:]],
@@ -132,12 +136,20 @@ class Runner:
             devices=hardware,
         )
         _log.info("ffmpeg_started", run=one.name, argv=one.argv)
-        with _counted():
+        with _counted(), self.sharing.encode() as encode:
+
+            def note(block: FfmpegProgress) -> None:
+                if block.ended:
+                    encode.over()
+                if on_progress is not None:
+                    on_progress(block)
+
             result = await ffmpeg.run(
                 command,
                 cwd=self.workdir,
                 env=environment(self.workdir),
-                on_progress=on_progress,
+                on_started=encode.began if shared else None,
+                on_progress=note,
                 stall_timeout_s=self.bounds.stall_timeout_s,
                 timeout_s=timeout_s,
             )

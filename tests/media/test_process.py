@@ -228,6 +228,50 @@ async def test_the_next_one_begins_when_ffmpeg_has_written_its_last_byte(studio:
         (begun / "enough").touch()
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="needs two processors")
+async def test_two_that_fill_the_machine_keep_to_their_halves(
+    studio: Studio, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everywhere = sorted(os.sched_getaffinity(0))
+    halves = {everywhere[0]}, {everywhere[1]}
+    monkeypatch.setattr("services.transcoder.convert.shares", lambda _: halves)
+    converter = Converter(studio.tools, studio.able, at_a_time=2)
+    others = frozenset(children(os.getpid()))
+
+    def seen() -> list[set[int]]:
+        """Where the threads of each ffmpeg may run, one set for each ffmpeg once its threads agree."""
+        found = []
+        for pid in children(os.getpid(), others):
+            if named(pid) != "ffmpeg":
+                continue
+            with contextlib.suppress(OSError):
+                places = {
+                    frozenset(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{pid}/task").iterdir()
+                }
+                found += [set(place) for place in places]
+        return sorted(found, key=sorted)
+
+    async def convert() -> None:
+        source, directory = clip("long.mp4"), studio.directory()
+        await converter(source, directory, "webm", {"quality": "best"}, lambda *_: None)
+
+    async with anyio.create_task_group() as both:
+        both.start_soon(convert)
+        async with anyio.create_task_group() as one:
+            one.start_soon(convert)
+            await until(lambda: seen() == list(halves))
+            one.cancel_scope.cancel()
+        await until(lambda: seen() == [set(halves[0] | halves[1])])
+        both.cancel_scope.cancel()
+
+
+def named(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
 async def test_hardware_that_fails_is_done_without(studio: Studio, clip: Clip) -> None:
     """There is none here, so to insist on it fails; the job does not."""
     able = replace(studio.able, hardware="vaapi", hardware_codecs=frozenset({"h264"}))

@@ -165,5 +165,12 @@ class TranscodePlan:
     measures: tuple[int, ...] = ()
     aside: Pass | None = None
 
+    @property
+    def laborious(self) -> bool:
+        """True if it keeps processors busy: with pictures that no hardware encodes."""
+        return not self.hardware and any(
+            stream.type == "video" and stream.action == "encode" for stream in self.summary.streams
+        )
+
 
 LoudnessByIndex = Mapping[int, Loudness]
