@@ -5,13 +5,14 @@ name that the outside uses (`base_url`), which is not the endpoint that the serv
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from random import uniform
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 import anyio
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 log = get_logger(__name__)
+T = TypeVar("T")
 
 PART_SIZE: Final = 16 << 20
 # rclone fails one in hundreds of writes into a directory that is being written to; any store may be restarting.
@@ -176,26 +178,22 @@ class Storage:
 
     async def upload(self, path: Path, key: str, content_type: str) -> int:
         """Stream the file `path` into `key`; bytes written.  The object appears whole or not at all."""
-        size = (await asyncio.to_thread(path.stat)).st_size
-        await _patiently(lambda: self._upload_once(path, key, content_type, size))
-        return size
+        return await _patiently(lambda: self._upload_once(path, key, content_type))
 
-    async def _upload_once(self, path: Path, key: str, content_type: str, size: int) -> None:
-        file = await asyncio.to_thread(path.open, "rb")
-        try:
-            with Translated():
-                await self._client.put_object(
-                    self._bucket,
-                    key,
-                    file,
-                    size,
-                    content_type=content_type,
-                    part_size=PART_SIZE,
-                    # More would hold that many parts, in fact all of them, in memory.
-                    num_parallel_uploads=1,
-                )
-        finally:
-            await asyncio.to_thread(file.close)
+    async def _upload_once(self, path: Path, key: str, content_type: str) -> int:
+        file, size = await asyncio.to_thread(_open_sized, path)
+        with file, Translated():  # nothing was written, so closing it does not wait for the disk
+            await self._client.put_object(
+                self._bucket,
+                key,
+                file,
+                size,
+                content_type=content_type,
+                part_size=PART_SIZE,
+                # More would hold that many parts, in fact all of them, in memory.
+                num_parallel_uploads=1,
+            )
+        return size
 
     async def remove(self, *keys: str) -> None:
         """Remove the objects; those that are not there are no error."""
@@ -358,19 +356,22 @@ class Download:
         return size
 
 
-async def _patiently(write: Callable[[], Awaitable[None]]) -> None:
+def _open_sized(path: Path) -> tuple[BinaryIO, int]:
+    file = path.open("rb")
+    return file, os.fstat(file.fileno()).st_size
+
+
+async def _patiently(write: Callable[[], Awaitable[T]]) -> T:
     """Do a write that may be done twice; again after a moment, if the store stumbles over it."""
     for pause_s in _PAUSES_S:
         try:
-            await write()
+            return await write()
         except StorageRefusedError:
             raise
         except StorageError as error:
             log.info("store_stumbled", error=repr(error))
             await asyncio.sleep(uniform(pause_s / 2, pause_s))
-        else:
-            return
-    await write()
+    return await write()
 
 
 async def _blocks(response: ClientResponse) -> AsyncIterator[bytes]:

@@ -1,5 +1,6 @@
 """Looks into an input file with ffprobe: once, inside the walls, and no further than its first packets."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -60,7 +61,7 @@ async def probe(path: Path, tools: Tools) -> MediaInfo:
     Raises:
         JobFailure: it is not media, is damaged beyond reading, or is larger than is accepted.
     """
-    size, start = await _beginning(path)
+    size, start = await anyio.to_thread.run_sync(_beginning, path)
     if size == 0:
         raise JobFailure(ErrorCode.NOT_MEDIA, "This file is empty. Upload it again.")
     command = tools.sandbox.wrap(
@@ -81,10 +82,9 @@ async def probe(path: Path, tools: Tools) -> MediaInfo:
     return info
 
 
-async def _beginning(path: Path) -> tuple[int, bytes]:
-    async with await anyio.open_file(path, "rb") as file:
-        start = await file.read(16)
-        return await file.seek(0, 2), start
+def _beginning(path: Path) -> tuple[int, bytes]:
+    with path.open("rb") as file:
+        return os.fstat(file.fileno()).st_size, file.read(16)
 
 
 def _read(result: Result) -> MediaInfo | None:
