@@ -19,7 +19,7 @@ from bench.convert.system import System, seed_workers, system
 
 CLIPS = 40
 AT_A_TIME = 2
-TURNS = 2
+TURNS = 4  # one alone varies by two per cent and more, as the machine does
 # What the system chooses for mp4, so that the seed design does the same work.
 ENCODING = "-c:v libx264 -preset medium -crf 23 -c:a aac"
 CLIP = ("-f", "lavfi", "-i", "testsrc2=s=1280x720:r=25:d=4", "-f", "lavfi", "-i", "sine=d=4")
