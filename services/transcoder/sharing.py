@@ -1,6 +1,6 @@
 """Which processors an encode runs on: a share of its own while every place has one, all of them otherwise.
 
-The threads of an encode wake each other a thousand times a second.  Where that crosses from one processor to another it
+The threads of an encode wake each other hundreds of times a second.  Where that crosses from one processor to another it
 takes an interrupt and cold caches; with several encodes that fill the machine there is nothing to win by it.
 """
 
@@ -88,9 +88,10 @@ class Sharing:
             self._spreading.cancel()
             self._spreading = None
         free = [share for share in self._shares if share not in self._running.values()]
-        for each, share in list(self._running.items()):
+        for each, share in self._running.items():
             if share is None and free:
-                self._set(each, free.pop(0))
+                self._running[each] = free[0]
+                self._confine(each, free.pop(0))
 
     def over(self, group: int) -> None:
         """It needs no share any more."""
@@ -106,10 +107,6 @@ class Sharing:
             if share is not None:
                 self._running[group] = None
                 self._confine(group, everywhere)
-
-    def _set(self, group: int, share: Collection[int]) -> None:
-        self._running[group] = share
-        self._confine(group, share)
 
 
 class Encode:
