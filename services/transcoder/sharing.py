@@ -1,7 +1,7 @@
 """Which processors an encode runs on: a share of its own while every place has one, all of them otherwise.
 
-The threads of an encode wake each other hundreds of times a second.  Where that crosses from one processor to another it
-takes an interrupt and cold caches; with several encodes that fill the machine there is nothing to win by it.
+The threads of an encode wake each other hundreds of times a second.  Where that crosses to another processor it takes
+an interrupt and cold caches; with several encodes that fill the machine there is nothing to win by it.
 """
 
 import asyncio
